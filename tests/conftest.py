@@ -1,0 +1,17 @@
+"""Fixtures that every room's tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with photographs and base weights that the repository does not carry."""
+    folder = Path(os.environ.get("PARALLAX_DATA_ROOT", ROOT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip("needs the photographs and base weights: name their folder in PARALLAX_DATA_ROOT")
+    return folder
