@@ -1,0 +1,7 @@
+"""What a run is: its graph, its card, its weights, saved and loaded."""
+
+from models.card import Card
+from models.errors import ModelError
+from models.store import CHECKPOINTS, Run, load, names, save
+
+__all__ = ["CHECKPOINTS", "Card", "ModelError", "Run", "load", "names", "save"]

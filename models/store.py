@@ -1,0 +1,176 @@
+"""Save a run to its folder and load it again, checked."""
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from models import graphs
+from models.card import Card
+from models.errors import ModelError
+from models.fingerprint import fingerprint, same
+
+CHECKPOINTS = Path(__file__).parents[1] / "assets" / "checkpoints"
+WEIGHTS = "model.weights.h5"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A loaded run.
+
+    Attributes:
+        name: `<task>/<run>`, or the file it came from.
+        model: the Keras model, in inference mode.
+        card: what is known about it.
+        labels: class names.
+        input_size: side of the square the network sees, in pixels.
+    """
+
+    name: str
+    model: Any
+    card: Card
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.card.labels
+
+    @property
+    def input_size(self) -> int:
+        return self.card.input_size
+
+
+def names(checkpoints: Path = CHECKPOINTS) -> list[str]:
+    """The runs that lie in the checkpoint folder, as `<task>/<run>`, sorted."""
+    return sorted(f"{card.parent.parent.name}/{card.parent.name}" for card in checkpoints.glob("*/*/card.json"))
+
+
+def folder_of(name: str, checkpoints: Path = CHECKPOINTS) -> Path:
+    """The folder of a run named `<task>/<run>`, or `name` itself where it is a folder.
+
+    Raises:
+        ModelError: if there is neither.
+    """
+    if (checkpoints / name / "card.json").is_file() and len(Path(name).parts) == 2:
+        return checkpoints / name
+    if Path(name).is_dir():
+        return Path(name)
+    known = ", ".join(names(checkpoints)) or "none"
+    raise ModelError(f"There is no run or folder called {name!r}; the runs here are: {known}.")
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save(model: Any, card: Card, folder: Path) -> Card:
+    """Write weights (float16, no optimizer state) and card.
+
+    The fingerprint is that of the weights as stored: rounded to float16 and loaded again into a fresh graph.
+
+    Returns:
+        The card with sha256 and fingerprint filled in.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = graphs.build(card.architecture, card.input_size, card.units, **card.head)
+    fresh.set_weights(model.get_weights())
+    unfinished = folder / f"unfinished.{WEIGHTS}"
+    fresh.save_weights(unfinished)
+    _halve(unfinished)
+    fresh.load_weights(unfinished)
+    card = replace(card, sha256=sha256(unfinished), fingerprint=fingerprint(fresh, card.input_size))
+    unfinished.replace(folder / WEIGHTS)
+    card.write(folder / "card.json")
+    return card
+
+
+def load(name: str | os.PathLike[str], checkpoints: Path = CHECKPOINTS) -> Run:
+    """Load a run and check that it is what its card says.
+
+    Args:
+        name: `<task>/<run>`, a folder with `card.json` and weights, a `.keras` file, or
+            `hf://user/repo[@revision]`.
+
+    Raises:
+        ModelError: if the run is missing, damaged, or its logits are not those of its card.
+    """
+    text = os.fspath(name)
+    if text.startswith("hf://"):
+        from models import hub
+
+        return replace(load(hub.snapshot(text)), name=text)
+    if text.endswith(".keras"):
+        return _load_keras(Path(text))
+    folder = folder_of(text, checkpoints)
+    card = Card.read(folder / "card.json")
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise ModelError(f"{folder} has a card but no {WEIGHTS}.")
+    if card.sha256 and sha256(weights) != card.sha256:
+        raise ModelError(f"The weights in {folder} are not those of its card: the file is damaged or was replaced.")
+    model = graphs.build(card.architecture, card.input_size, card.units, **card.head)
+    try:
+        model.load_weights(weights)
+    except Exception as error:
+        raise ModelError(
+            f"The weights in {folder} do not fit {card.architecture}: the file is damaged or belongs to another graph."
+        ) from error
+    model.trainable = False
+    check(model, card)
+    return Run(card.name, model, card)
+
+
+def check(model: Any, card: Card) -> None:
+    """Compare a model's fingerprint with its card's.
+
+    Raises:
+        ModelError: if the logits differ: other weights, or another graph around the same weights.
+    """
+    if card.fingerprint and not same(card.fingerprint, found := fingerprint(model, card.input_size)):
+        raise ModelError(
+            f"{card.name} does not give the logits of its card on the fixed picture "
+            f"({found[0]:.4f} instead of {card.fingerprint[0]:.4f}): other weights or another graph."
+        )
+
+
+def _load_keras(path: Path) -> Run:
+    import keras
+
+    if not path.is_file():
+        raise ModelError(f"There is no file {path}.")
+    try:
+        model: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        raise ModelError(f"{path.name} is not a Keras model that can be loaded without running its code.") from error
+    size = model.input_shape[1] or 224
+    units = int(model.output_shape[-1])
+    labels = tuple(str(index) for index in range(max(2, units)))
+    model.trainable = False
+    return Run(
+        path.stem,
+        model,
+        Card(task="yours", run=path.stem, architecture=model.name, labels=labels, input_size=size, units=units),
+    )
+
+
+def _halve(path: Path) -> None:
+    """Rewrite a weights file with every float32 array as float16, compressed."""
+    import h5py
+
+    half = path.with_suffix(".half")
+    with h5py.File(path, "r") as source, h5py.File(half, "w", libver="latest") as target:
+
+        def copy(place: str, item: Any) -> None:
+            if isinstance(item, h5py.Group):
+                target.require_group(place)
+                return
+            array = item[()]
+            packing = {"compression": "gzip", "compression_opts": 9, "shuffle": True} if array.size > 1000 else {}
+            target.create_dataset(
+                place, data=array.astype("float16" if array.dtype == "float32" else array.dtype), **packing
+            )
+
+        source.visititems(copy)
+    half.replace(path)

@@ -1,0 +1,72 @@
+"""How well a model does on a split."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from training import data, views
+from training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Logits of a model for every picture of a split, and what follows from them.
+
+    Attributes:
+        logits: (N, units) float32.
+        labels: (N,) int64.
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(N, classes) float64; one logit gives (negative, positive)."""
+        logits = self.logits.astype("float64")
+        if logits.shape[1] == 1:
+            logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
+        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return shifted / shifted.sum(axis=1, keepdims=True)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of pictures whose most probable class is theirs (top-1)."""
+        return float(np.mean(self.probabilities.argmax(axis=1) == self.labels))
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy, in nats."""
+        own = self.probabilities[np.arange(len(self.labels)), self.labels]
+        return float(-np.mean(np.log(np.maximum(own, 1e-12))))
+
+    def top(self, k: int) -> float:
+        """Share of pictures whose class is among the k most probable."""
+        best = np.argsort(-self.probabilities, axis=1)[:, :k]
+        return float(np.mean((best == self.labels[:, None]).any(axis=1)))
+
+    def summary(self) -> dict[str, float]:
+        """Accuracy, top-5 where there are more than five classes, loss and n."""
+        found = {"accuracy": self.accuracy, "loss": round(self.loss, 6), "n": len(self.labels)}
+        if self.probabilities.shape[1] > 5:
+            found["top5"] = self.top(5)
+        return found
+
+
+def evaluate(model: Any, split: data.Split, recipe: Recipe, batch: int = 64) -> Evaluation:
+    """Run a model over a split, without augmentation."""
+    import keras
+
+    size = recipe.input_size
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return -(-len(split) // batch)
+
+        def __getitem__(self, index: int) -> tuple[np.ndarray]:
+            chosen = range(index * batch, min((index + 1) * batch, len(split)))
+            return (views.views(split.pictures, chosen, views.PLAIN, size, 0, 0).astype("float32"),)
+
+    logits = np.asarray(model.predict(Batches(workers=1), verbose=0))
+    return Evaluation(logits.reshape(len(split), -1), split.labels)

@@ -1,0 +1,125 @@
+"""What a recipe is: one frozen table of everything that makes a training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+class TrainingError(Exception):
+    """A training that cannot be done as asked; the message is one plain sentence for a person."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random views of a training picture, as in Keras' ImageDataGenerator.
+
+    Attributes:
+        rotation: largest turn, in degrees, either way.
+        shear: largest shear, as the tangent of its angle.
+        zoom: largest change of size: factors from 1 - zoom to 1 + zoom.
+        shift: largest move, as a share of the side.
+        flip: whether half of the pictures are mirrored.
+    """
+
+    rotation: float = 0.0
+    shear: float = 0.0
+    zoom: float = 0.0
+    shift: float = 0.0
+    flip: bool = True
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some epochs with the same layers trained.
+
+    Attributes:
+        epochs: how many.
+        trainable: `all`, `head`, or the first block that is trained, such as `5` (whole blocks; BatchNorm of the
+            backbone is frozen always).
+        rate: factor on the optimizer's rate.
+    """
+
+    epochs: int
+    trainable: str = "all"
+    rate: float = 1.0
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An optimizer and its learning rate.
+
+    Attributes:
+        name: a class of `keras.optimizers`.
+        rate: the (highest) learning rate.
+        tried: the rates that `tune` compares on the validation split; empty where the rate is the study's own.
+        options: further arguments, such as momentum.
+        schedule: `cosine` (a short rise, then half a cosine down to zero) or `constant`.
+    """
+
+    name: str
+    rate: float
+    tried: tuple[float, ...] = ()
+    options: Mapping[str, float] = field(default_factory=dict)
+    schedule: str = "cosine"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run of a recipe: what may differ between runs.
+
+    Attributes:
+        optimizer: the optimizer.
+        seed: of order, augmentation, dropout and head.
+        steps: steps an epoch, or None for one pass over the data.
+    """
+
+    optimizer: Optimizer
+    seed: int = 0
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A study.
+
+    Attributes:
+        task: its name.
+        labels: class names; two labels and one unit mean (negative, positive).
+        units: number of logits.
+        architecture: a network of `keras.applications`.
+        input_size: side of the square that the network sees, in pixels.
+        source_size: resolution of the task's own pictures where it is below the input's, or None.
+        stages: what is trained, and for how long.
+        batch_size: pictures a step.
+        augmentation: views of a picture.
+        plans: its runs by name.
+        hub: the data set's id on the Hugging Face Hub.
+        original: what the study that this reproduces reported.
+        dropout, head_norm: the head.
+        fit: how a photograph becomes a square: `crop` or `squash`.
+        warmup: share of a stage's steps in which the rate rises.
+        label_smoothing: of the cross-entropy.
+    """
+
+    task: str
+    labels: tuple[str, ...]
+    units: int
+    stages: tuple[Stage, ...]
+    batch_size: int
+    augmentation: Augmentation
+    plans: Mapping[str, Plan]
+    hub: str
+    original: str
+    architecture: str = "EfficientNetB0"
+    input_size: int = 224
+    source_size: int | None = None
+    dropout: float = 0.2
+    head_norm: bool = False
+    fit: Literal["crop", "squash"] = "crop"
+    warmup: float = 0.1
+    label_smoothing: float = 0.0
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all stages together."""
+        return sum(stage.epochs for stage in self.stages)

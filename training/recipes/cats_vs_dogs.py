@@ -1,0 +1,25 @@
+"""Cats against dogs: one EfficientNet-B0, SGD against Adam, all else equal.
+
+Reproduces the study in which both optimizers trained the same network from the same weights on the same pictures
+in the same order, with learning rate 0.001 for both (validation accuracy 0.9550 with SGD, 0.9725 with Adam).
+`sgd` and `adam` are the pair on an equal footing: the same schedule, each with its own best rate on the
+validation split. What differs from the study: pictures are 0..255 as the network expects (the study scaled them to
+0..1), BatchNorm is frozen, and the photograph is cropped to its centre square rather than squashed.
+"""
+
+from training.recipe import Augmentation, Optimizer, Plan, Recipe, Stage
+
+SGD = Optimizer("SGD", rate=0.001, tried=(0.0003, 0.001, 0.003), options={"momentum": 0.9})
+ADAM = Optimizer("Adam", rate=0.0001, tried=(0.00003, 0.0001, 0.0003))
+
+RECIPE = Recipe(
+    task="cats_vs_dogs",
+    labels=("cat", "dog"),
+    units=1,
+    stages=(Stage(epochs=4),),
+    batch_size=32,
+    augmentation=Augmentation(rotation=40, shear=0.2, zoom=0.2, flip=True),
+    plans={"sgd": Plan(SGD), "adam": Plan(ADAM)},
+    hub="microsoft/cats_vs_dogs",
+    original="validation accuracy 0.9550 (SGD), 0.9725 (Adam)",
+)

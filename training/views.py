@@ -1,0 +1,66 @@
+"""Augmented views of pictures, in an order that only seed and epoch decide.
+
+Both optimizers of a study must see the same pictures, turned the same way, in the same order; and a training that
+was killed must go on with the pictures that it would have seen. So nothing here has state: order and view of
+every picture follow from (seed, epoch, index).
+"""
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from training.recipe import Augmentation
+
+ORDER, VIEW = 0, 1
+
+
+def order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of one epoch: a permutation of 0..count-1."""
+    return np.random.default_rng((ORDER, seed, epoch)).permutation(count)
+
+
+def matrix(augmentation: Augmentation, source: int, target: int, seed: int, epoch: int, index: int) -> np.ndarray:
+    """The affine map from source pixels to target pixels of one view, (2, 3) float64.
+
+    Without augmentation it is the plain resize: pixel centres go to pixel centres.
+    """
+    rng = np.random.default_rng((VIEW, seed, epoch, index))
+    turn, shear, zoom, right, down, mirror = rng.uniform(-1, 1, 6)
+    angle = math.radians(augmentation.rotation * turn)
+    size = (target / source) * (1 + augmentation.zoom * zoom)
+    rotation = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    linear = size * rotation @ np.array([[1, augmentation.shear * shear], [0, 1]])
+    if augmentation.flip and mirror > 0:
+        linear = linear @ np.diag([-1.0, 1.0])
+    shift = target * augmentation.shift * np.array([right, down])
+    centre = (target - 1) / 2 + shift - linear @ np.full(2, (source - 1) / 2)
+    return np.column_stack([linear, centre])
+
+
+def view(picture: np.ndarray, affine: np.ndarray, target: int) -> np.ndarray:
+    """One view of a picture (S, S, 3) uint8 as (target, target, 3) uint8; the border repeats the edge."""
+    return cv2.warpAffine(picture, affine, (target, target), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def views(
+    pictures: np.ndarray,
+    indices: Sequence[int] | np.ndarray,
+    augmentation: Augmentation,
+    target: int,
+    seed: int,
+    epoch: int,
+) -> np.ndarray:
+    """Views of the pictures at `indices`, (B, target, target, 3) uint8."""
+    source = pictures.shape[1]
+    return np.stack(
+        [
+            view(pictures[index], matrix(augmentation, source, target, seed, epoch, int(index)), target)
+            for index in indices
+        ]
+    )
+
+
+PLAIN = Augmentation(flip=False)
+"""No augmentation: what validation and test pictures get."""
