@@ -143,7 +143,7 @@ def _from_file(file: Any, name: str) -> Image.Image:
     except UnidentifiedImageError as error:
         image = _heic(file, name)
         if image is None:
-            raise PhotoError(f"{name} is not a picture that can be read: choose a {_KINDS} file.") from error
+            raise PhotoError(f"{name} cannot be read as a picture: choose a {_KINDS} file.") from error
     # A progressive JPEG is held whole, whatever the scale that it is decoded at.
     if isinstance(image, JpegImagePlugin.JpegImageFile) and not image.info.get("progressive"):
         image.draft(None, (DRAFT_SIDE, DRAFT_SIDE))
