@@ -63,9 +63,7 @@ def read(source: Any) -> Image.Image:
     except PhotoError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PhotoError(
-            f"{name} has far more than {MAX_MEGAPIXELS} megapixels: make it smaller first."
-        ) from error
+        raise PhotoError(f"{name} has far more than {MAX_MEGAPIXELS} megapixels: make it smaller first.") from error
     except MemoryError as error:
         raise PhotoError(f"{name} needs more memory than there is: make it smaller first.") from error
     except Exception as error:
@@ -81,21 +79,17 @@ def see(photo: Image.Image, size: int, fit: Fit = "crop", source_size: int | Non
 
     Returns (size, size, 3) uint8. Raises PhotoError for an unknown fit.
     """
-    width, height = photo.size
     if fit == "crop":
+        width, height = photo.size
         side = min(width, height)
         left, top = (width - side) // 2, (height - side) // 2
-        box = (left, top, left + side, top + side)
-    elif fit == "squash":
-        box = (0, 0, width, height)
-    else:
+        photo = photo.crop((left, top, left + side, top + side))
+    elif fit != "squash":
         raise PhotoError(f'There is no fit "{fit}": choose "crop" or "squash".')
-    bilinear = Image.Resampling.BILINEAR
     if source_size is not None:
-        reduced = min(box[2] - box[0], source_size), min(box[3] - box[1], source_size)
-        photo = photo.resize(reduced, bilinear, box=box)
-        box = (0, 0, *reduced)
-    return np.asarray(photo.resize((size, size), bilinear, box=box))
+        width, height = photo.size
+        photo = photo.resize((min(width, source_size), min(height, source_size)), Image.Resampling.BILINEAR)
+    return np.array(photo.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def _name(source: Any) -> str:
