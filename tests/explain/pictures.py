@@ -63,15 +63,19 @@ def profile(space: bytes, tags: dict[bytes, bytes], connection: bytes = b"XYZ ")
     return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + data
 
 
-def display_p3() -> bytes:
-    """The profile of most phones' photographs: wider primaries, the curve of sRGB."""
-    curve = np.rint(65535 * to_linear(np.linspace(0, 1, 1024))).astype(">u2").tobytes()
+def matrix_profile(primaries: np.ndarray, to_light: Callable[[np.ndarray], np.ndarray]) -> bytes:
+    """A profile of three primaries (their XYZ for D50 in the columns) and one curve from values 0..1 to light."""
+    curve = np.rint(65535 * to_light(np.linspace(0, 1, 1024))).astype(">u2").tobytes()
     tags = {}
-    for name, primary in zip(b"rgb", DISPLAY_P3.T, strict=True):
-        letter = bytes([name])
+    for letter, primary in zip((b"r", b"g", b"b"), primaries.T, strict=True):
         tags[letter + b"XYZ"] = b"XYZ " + bytes(4) + struct.pack(">3i", *_fixed(primary))
         tags[letter + b"TRC"] = b"curv" + bytes(4) + struct.pack(">I", 1024) + curve
     return profile(b"RGB ", tags)
+
+
+def display_p3() -> bytes:
+    """The profile of most phones' photographs: wider primaries, the curve of sRGB."""
+    return matrix_profile(DISPLAY_P3, to_linear)
 
 
 def grey_cyan_press() -> bytes:
