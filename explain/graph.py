@@ -1,0 +1,255 @@
+"""An EfficientNet's forward and backward pass, written down as one ONNX network.
+
+Only TensorFlow differentiates Keras; written as a network, the explanation runs wherever a network runs: in OpenVINO
+on servers and laptops, in onnxruntime in a browser. The backward pass is with respect to activations only, so every
+step is again a layer: the transpose of a convolution is a transposed convolution with the same kernel and pads, that
+of swish x s(x) is a product with s (1 + x (1 - s)), that of squeeze-and-excitation follows from the product rule.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import keras
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from explain.architecture import Block, Convolution, EfficientNet, Excitation, read
+from explain.errors import EngineError
+
+OPSET = 17
+# The newest file format that OpenVINO, onnxruntime and onnxruntime-web of the last years all read.
+IR_VERSION = 8
+# Tensors with fewer values stay float32 in a half-size file: they weigh nothing and are the most sensitive.
+HALF_FROM = 20_000
+
+Outputs = Literal["logits", "gradients", "maps"]
+_Backward = Callable[[str], str]
+
+
+def write(
+    model: keras.Model,
+    size: int | None = None,
+    *,
+    outputs: Outputs = "gradients",
+    layers: Sequence[str] | None = None,
+    labels: Sequence[str] | None = None,
+    half: bool = False,
+) -> onnx.ModelProto:
+    """The network that explains `model`, for photographs of `size` pixels (the model's own size by default).
+
+    Inputs: `image` (1, S, S, 3) float32 in 0..255 and `cotangent` (targets, U), one row per target, U being the units
+    of the dense layer. Outputs: `logits` (1, U) and for each of `layers` (default: all, names as in
+    `EfficientNet.layers`) either `activation/<layer>` (1, H, W, C) and `gradient/<layer>` (targets, H, W, C), or
+    `map/<layer>` (targets, H, W), the signed Grad-CAM in units of the logit; with `outputs="logits"` neither, and no
+    cotangent. The metadata say what a program needs to show them: `input_size`, `labels`, `layers` (name, shape,
+    stride and offset of each: cell i is centred at pixel offset + stride * i).
+
+    `half` stores the large weights as float16 and computes in float32: half the file, maps within 5e-3.
+    Raises EngineError where the model is no EfficientNet with one dense layer on top.
+    """
+    network = read(model)
+    size = size or network.size
+    if size is None:
+        raise EngineError("This network takes photographs of any size: say which one the graph is for.")
+    wanted = network.layers if layers is None else tuple(layers)
+    if unknown := [name for name in wanted if name not in network.layers]:
+        raise EngineError(f"This network has no layer {unknown[0]}; it has {', '.join(network.layers)}.")
+    return _Writer(network, size, wanted, half).write(outputs, labels)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """`size` cells a side, `stride` pixels apart, the first centred at pixel `offset`."""
+
+    size: int
+    stride: int = 1
+    offset: float = 0.0
+
+    def after(self, convolution: Convolution) -> "_Grid":
+        before, _, size = convolution.padding(self.size)
+        reach = (convolution.kernel.shape[-1] - 1) / 2 - before
+        return _Grid(size, self.stride * convolution.stride, self.offset + self.stride * reach)
+
+
+class _Writer:
+    """Collects nodes; each step of the forward pass hands back the function that writes its backward."""
+
+    def __init__(self, network: EfficientNet, size: int, wanted: tuple[str, ...], half: bool):
+        self.network, self.size, self.wanted, self.half = network, size, wanted, half
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+        self.activations: dict[str, str] = {}
+        self.facts: dict[str, dict] = {}
+        self.dense = ""
+
+    def write(self, outputs: Outputs, labels: Sequence[str] | None) -> onnx.ModelProto:
+        units = len(self.network.bias)
+        inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, self.size, self.size, 3])]
+        results = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, units])]
+        steps = self.forward()
+        if outputs != "logits":
+            inputs.append(helper.make_tensor_value_info("cotangent", TensorProto.FLOAT, ["targets", units]))
+            gradients = self.backward(steps)
+            for name in self.wanted:
+                height, width, channels = self.facts[name]["shape"]
+                if outputs == "maps":
+                    self.grad_cam(name, gradients[name])
+                    results.append(
+                        helper.make_tensor_value_info(f"map/{name}", TensorProto.FLOAT, ["targets", height, width])
+                    )
+                    continue
+                for kind, tensor, rows in (
+                    ("activation", self.activations[name], 1),
+                    ("gradient", gradients[name], "targets"),
+                ):
+                    self.node("Transpose", tensor, out=f"{kind}/{name}", perm=[0, 2, 3, 1])
+                    shape = [rows, height, width, channels]
+                    results.append(helper.make_tensor_value_info(f"{kind}/{name}", TensorProto.FLOAT, shape))
+        graph = helper.make_graph(self.nodes, "explanation", inputs, results, self.weights)
+        proto = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="parallax"
+        )
+        facts = {"input_size": self.size, "layers": [self.facts[name] for name in self.wanted]}
+        if labels is not None:
+            facts["labels"] = list(labels)
+        helper.set_model_props(proto, {key: json.dumps(value) for key, value in facts.items()})
+        return proto
+
+    # Nodes and weights
+
+    def node(self, op: str, *inputs: str, out: str | None = None, **attributes) -> str:
+        out = out or f"{op.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, inputs, [out], name=out, **attributes))
+        return out
+
+    def weight(self, array: np.ndarray) -> str:
+        name = f"weight_{len(self.weights)}"
+        if not (self.half and array.dtype == np.float32 and array.size >= HALF_FROM):
+            self.weights.append(numpy_helper.from_array(array, name))
+            return name
+        self.weights.append(numpy_helper.from_array(array.astype(np.float16), name))
+        return self.node("Cast", name, to=TensorProto.FLOAT)
+
+    def one(self) -> str:
+        if "one" not in (tensor.name for tensor in self.weights):
+            self.weights.append(numpy_helper.from_array(np.array(1, np.float32), "one"))
+        return "one"
+
+    # The forward pass
+
+    def forward(self) -> list[_Backward]:
+        """Writes the logits; returns for each block the way from the gradient after it to the one before it."""
+        network = self.network
+        scaled = self.node("Mul", "image", self.weight(network.scale))
+        x = self.node("Transpose", self.node("Add", scaled, self.weight(network.offset)), perm=[0, 3, 1, 2])
+        where = _Grid(self.size)
+        backs = []
+        for block in network.blocks:
+            x, where, back = self.block(x, where, block)
+            backs.append(back)
+            self.activations[block.name] = x
+            channels = len(block.projection.bias)
+            self.facts[block.name] = {
+                "name": block.name,
+                "shape": [where.size, where.size, channels],
+                "stride": where.stride,
+                "offset": where.offset,
+            }
+        mean = self.node("Flatten", self.node("GlobalAveragePool", x))
+        self.dense = self.weight(network.kernel)
+        self.node("Gemm", mean, self.dense, self.weight(network.bias), out="logits")
+        return backs
+
+    def block(self, x: str, where: _Grid, block: Block) -> tuple[str, _Grid, _Backward]:
+        y, backs = x, []
+        for convolution in block.convolutions:
+            y, where, back = self.convolution(y, where, convolution)
+            backs.append(back)
+        if block.excitation is not None:
+            y, back = self.excitation(y, block.excitation)
+            backs.append(back)
+        y, where, back = self.convolution(y, where, block.projection)
+        backs.append(back)
+        if block.residual:
+            y = self.node("Add", y, x)
+
+        def backward(gradient: str) -> str:
+            through = gradient
+            for back in reversed(backs):
+                through = back(through)
+            return self.node("Add", through, gradient) if block.residual else through
+
+        return y, where, backward
+
+    def convolution(self, x: str, where: _Grid, convolution: Convolution) -> tuple[str, _Grid, _Backward]:
+        kernel = self.weight(convolution.kernel)
+        before, after, _ = convolution.padding(where.size)
+        geometry = {
+            "kernel_shape": convolution.kernel.shape[2:],
+            "strides": [convolution.stride] * 2,
+            "pads": [before, before, after, after],
+            "group": convolution.groups,
+        }
+        y = self.node("Conv", x, kernel, self.weight(convolution.bias), **geometry)
+        y, unswish = self.swish(y) if convolution.swish else (y, lambda gradient: gradient)
+
+        def backward(gradient: str) -> str:
+            gradient = unswish(gradient)
+            if convolution.kernel.shape[2:] == (1, 1):
+                # Runtimes fold the transpose away when they load, and the file holds the kernel once.
+                return self.node("Conv", gradient, self.node("Transpose", kernel, perm=[1, 0, 2, 3]))
+            return self.node("ConvTranspose", gradient, kernel, **geometry)
+
+        return y, where.after(convolution), backward
+
+    def swish(self, x: str) -> tuple[str, _Backward]:
+        s = self.node("Sigmoid", x)
+
+        def backward(gradient: str) -> str:
+            one = self.one()
+            inner = self.node("Add", self.node("Mul", x, self.node("Sub", one, s)), one)
+            return self.node("Mul", gradient, self.node("Mul", s, inner))
+
+        return self.node("Mul", x, s), backward
+
+    def excitation(self, x: str, excitation: Excitation) -> tuple[str, _Backward]:
+        """x * gate(mean(x)): by the product rule a gradient G gives G * gate and, through the gate, mean(G * x)."""
+        squeezed, dot = self.node("GlobalAveragePool", x), _Grid(1)
+        reduced, dot, back_reduce = self.convolution(squeezed, dot, excitation.reduce)
+        expanded, dot, back_expand = self.convolution(reduced, dot, excitation.expand)
+        gate = self.node("Sigmoid", expanded)
+
+        def backward(gradient: str) -> str:
+            # Every cell gets 1 / n of what arrives at the mean, hence the mean here where the gate's gradient is a sum.
+            share = self.node("GlobalAveragePool", self.node("Mul", gradient, x))
+            slope = self.node("Mul", gate, self.node("Sub", self.one(), gate))
+            through = back_reduce(back_expand(self.node("Mul", share, slope)))
+            return self.node("Add", self.node("Mul", gradient, gate), through)
+
+        return self.node("Mul", x, gate), backward
+
+    # The backward pass
+
+    def backward(self, backs: list[_Backward]) -> dict[str, str]:
+        """Writes the gradient of sum(cotangent * logits) at each layer, as deep as the shallowest that is wanted."""
+        blocks = self.network.blocks
+        height, width, _ = self.facts["top"]["shape"]
+        pooled = self.node("Gemm", "cotangent", self.dense, alpha=1 / (height * width), transB=1)
+        cell = self.node("Unsqueeze", pooled, self.weight(np.array([2, 3])))
+        gradient = self.node("Expand", cell, self.weight(np.array([1, 1, height, width])))
+        gradients = {}
+        for block, back in zip(reversed(blocks), reversed(backs), strict=True):
+            gradients[block.name] = gradient
+            if set(self.wanted) <= set(gradients):
+                break
+            gradient = back(gradient)
+        return gradients
+
+    def grad_cam(self, name: str, gradient: str) -> None:
+        """Selvaraju et al. (2017), equations 1 and 2 without the ReLU: the sum of mean(G) * A over the channels."""
+        weights = self.node("GlobalAveragePool", gradient)
+        product = self.node("Mul", weights, self.activations[name])
+        self.node("ReduceSum", product, self.weight(np.array([1])), out=f"map/{name}", keepdims=0)

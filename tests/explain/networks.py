@@ -1,0 +1,85 @@
+"""EfficientNets with weights that hide no mistake, and their gradients by TensorFlow's tape."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras.src.applications.efficientnet import EfficientNet
+
+# One block without expansion, one with a stride and a wide kernel, two with a residual.
+TINY_BLOCKS = [
+    {
+        "kernel_size": kernel,
+        "repeats": repeats,
+        "filters_in": 8,
+        "filters_out": 8,
+        "expand_ratio": expand,
+        "id_skip": True,
+        "strides": stride,
+        "se_ratio": 0.25,
+    }
+    for kernel, repeats, expand, stride in ((3, 1, 1, 1), (5, 3, 2, 2), (3, 1, 2, 2))
+]
+
+
+def tiny(size: int | None, name: str = "tiny") -> keras.Model:
+    """Stem, five MBConv blocks and top, thin."""
+    return EfficientNet(
+        0.25, 1.0, 32, blocks_args=TINY_BLOCKS, include_top=False, weights=None, input_shape=(size, size, 3), name=name
+    )
+
+
+def classifier(backbone: keras.Model, units: int = 3, norm: bool = False, activation: str | None = None) -> keras.Model:
+    """A flat classifier on the backbone, every variable drawn at random, BatchNorm statistics too."""
+    features = keras.layers.GlobalAveragePooling2D()(backbone.output)
+    if norm:
+        features = keras.layers.BatchNormalization()(features)
+    features = keras.layers.Dropout(0.5)(features)
+    model = keras.Model(backbone.input, keras.layers.Dense(units, activation=activation, name="logits")(features))
+    random = np.random.default_rng(7)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.gamma.assign(random.uniform(0.6, 1.4, layer.gamma.shape))
+            layer.beta.assign(random.normal(0, 0.4, layer.beta.shape))
+            layer.moving_mean.assign(random.normal(0, 0.4, layer.moving_mean.shape))
+            layer.moving_variance.assign(random.uniform(0.5, 2, layer.moving_variance.shape))
+        elif getattr(layer, "bias", None) is not None:
+            layer.bias.assign(random.normal(0, 0.4, layer.bias.shape))
+        elif hasattr(layer, "adapt_mean"):
+            layer.adapt_mean.assign([0.485, 0.456, 0.406])
+            layer.adapt_variance.assign([0.229**2, 0.224**2, 0.225**2])
+            layer.finalize_state()
+    return model
+
+
+def keras_names(model: keras.Model, layers: tuple[str, ...]) -> list[str]:
+    """What Keras calls stem, 1a, ..., top: the last layer of each block."""
+    last = {layer.name.removeprefix("block").split("_")[0]: layer.name for layer in model.layers}
+    return [f"{name}_activation" if name in ("stem", "top") else last[name] for name in layers]
+
+
+def tape(
+    model: keras.Model, layers: tuple[str, ...], image: np.ndarray, cotangent: np.ndarray
+) -> tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]:
+    """Logits, activations and gradients of sum(cotangent * logits) for a flat model, one row of cotangents."""
+    outputs = [model.get_layer(name).output for name in keras_names(model, layers)]
+    graph = keras.Model(model.inputs, [*outputs, model.output])
+    with tf.GradientTape() as record:
+        x = tf.constant(image)
+        record.watch(x)
+        *activations, logits = graph(x, training=False)
+        score = tf.reduce_sum(logits * cotangent)
+    gradients = record.gradient(score, activations)
+    return logits.numpy(), [a.numpy() for a in activations], [g.numpy() for g in gradients]
+
+
+def photograph(size: int, photos: int = 1, seed: int = 0) -> np.ndarray:
+    """Noise at two scales, 0..255."""
+    random = np.random.default_rng(seed)
+    coarse = random.uniform(0, 200, (photos, -(-size // 8), -(-size // 8), 3)).repeat(8, 1).repeat(8, 2)
+    return (coarse[:, :size, :size] + random.uniform(0, 55, (photos, size, size, 3))).astype(np.float32)
+
+
+def off(mine: np.ndarray, reference: np.ndarray) -> float:
+    """The largest difference relative to the largest value."""
+    assert mine.shape == reference.shape
+    return float(np.abs(mine - reference).max() / np.abs(reference).max())

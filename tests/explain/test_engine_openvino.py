@@ -1,0 +1,116 @@
+"""The OpenVINO engine gives TensorFlow's numbers, for every photograph and target, from any thread."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from explain import engine_openvino
+from explain.architecture import read
+from explain.engine_openvino import OpenVinoEngine
+from explain.errors import EngineError
+from tests.explain.networks import classifier, off, photograph, tape, tiny
+
+
+@pytest.fixture(scope="module")
+def model():
+    return classifier(tiny(32))
+
+
+@pytest.fixture(scope="module")
+def engine(model):
+    return OpenVinoEngine(model, read(model).layers, 32)
+
+
+def cotangents(photos: int, targets: int) -> np.ndarray:
+    return np.random.default_rng(targets).normal(size=(photos, targets, 3)).astype(np.float32)
+
+
+def test_every_photograph_and_target_gets_its_own_gradient(model, engine):
+    layers = read(model).layers
+    images, rows = photograph(32, photos=3), cotangents(3, 2)
+    result = engine(images, rows)
+    assert tuple(result.activations) == tuple(result.gradients) == layers
+    for photo, image in enumerate(images):
+        for target, row in enumerate(rows[photo]):
+            logits, activations, gradients = tape(model, layers, image[None], row[None])
+            assert off(result.logits[photo], logits[0]) < 1e-4
+            for layer, activation, gradient in zip(layers, activations, gradients, strict=True):
+                assert off(result.activations[layer][photo], activation[0]) < 1e-4
+                assert off(result.gradients[layer][photo, target], gradient[0]) < 1e-4
+
+
+def test_more_targets_than_one_run_takes(engine, monkeypatch):
+    image, rows = photograph(32), cotangents(1, 5)
+    whole = engine(image, rows)
+    monkeypatch.setattr(engine_openvino, "MOST_TARGETS", 2)
+    split = engine(image, rows)
+    for layer, gradient in whole.gradients.items():
+        assert off(split.gradients[layer], gradient) < 1e-5
+
+
+def test_compiled_graphs_are_few(model):
+    engine = OpenVinoEngine(model, ["top"], 32)
+    before = engine(photograph(32), cotangents(1, 1)).gradients["top"]
+    for targets in range(1, 8):
+        engine(photograph(32), cotangents(1, targets))
+    assert len(engine._compiled) == engine_openvino.MOST_COMPILED
+    np.testing.assert_array_equal(engine(photograph(32), cotangents(1, 1)).gradients["top"], before)
+
+
+def test_threads_get_their_own_answers(engine):
+    images = [photograph(32, seed=seed) for seed in range(8)]
+    alone = [engine(image, cotangents(1, 1 + seed % 2)) for seed, image in enumerate(images)]
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(engine, images[n % 8], cotangents(1, 1 + n % 2)) for n in range(48)]
+        for n, call in enumerate(calls):
+            result, expected = call.result(), alone[n % 8]
+            np.testing.assert_array_equal(result.logits, expected.logits)
+            for layer, gradient in expected.gradients.items():
+                np.testing.assert_array_equal(result.gradients[layer], gradient)
+                np.testing.assert_array_equal(result.activations[layer], expected.activations[layer])
+
+
+def test_a_result_outlives_the_next_call(engine):
+    first = engine(photograph(32, seed=1), cotangents(1, 1))
+    kept = {layer: gradient.copy() for layer, gradient in first.gradients.items()}
+    logits = first.logits.copy()
+    engine(photograph(32, seed=2), -cotangents(1, 1))
+    np.testing.assert_array_equal(first.logits, logits)
+    for layer, gradient in kept.items():
+        np.testing.assert_array_equal(first.gradients[layer], gradient)
+
+
+def test_logits_without_gradients(model, engine):
+    images = photograph(32, photos=3)
+    assert off(engine.logits(images), model(images).numpy()) < 1e-4
+
+
+def test_the_model_is_left_alone(model):
+    before = [weight.copy() for weight in model.get_weights()]
+    OpenVinoEngine(model, ["top"], 32)(photograph(32), cotangents(1, 1))
+    for weight, kept in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, kept)
+
+
+def test_compiled_graphs_are_kept_on_disk(model, tmp_path):
+    results = [OpenVinoEngine(model, ["2a"], 32, threads=1, cache=tmp_path)(photograph(32), cotangents(1, 1))]
+    assert list(tmp_path.iterdir())
+    results.append(OpenVinoEngine(model, ["2a"], 32, threads=1, cache=tmp_path)(photograph(32), cotangents(1, 1)))
+    np.testing.assert_array_equal(results[0].gradients["2a"], results[1].gradients["2a"])
+
+
+def test_wrong_shapes_are_one_sentence(engine):
+    with pytest.raises(EngineError, match="32 x 32 pixels"):
+        engine(photograph(64), cotangents(1, 1))
+    with pytest.raises(EngineError, match="2 photographs"):
+        engine(photograph(32, photos=2), cotangents(1, 1))
+    with pytest.raises(EngineError, match="3 units"):
+        engine(photograph(32), np.ones((1, 1, 5), np.float32))
+
+
+def test_without_openvino_it_says_so(model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(EngineError, match="not installed"):
+        OpenVinoEngine(model, ["top"], 32)

@@ -1,0 +1,271 @@
+"""The written-out pass gives what TensorFlow's tape gives, at every layer of every family, size and head."""
+
+import json
+
+import keras
+import numpy as np
+import onnx
+import openvino
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from explain import graph
+from explain.architecture import read
+from explain.errors import EngineError
+from explain.layers import layers_of
+from tests.explain.networks import classifier, keras_names, off, photograph, tape, tiny
+
+CLOSE = 1e-4
+
+
+def run(proto: onnx.ModelProto, image: np.ndarray, cotangent: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """The outputs by name, from OpenVINO in float32."""
+    core = openvino.Core()
+    compiled = core.compile_model(
+        core.read_model(proto.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    inputs = {"image": image} if cotangent is None else {"image": image, "cotangent": cotangent}
+    return {port.get_any_name(): value for port, value in compiled(inputs).items()}
+
+
+def agrees(model: keras.Model, flat: keras.Model, size: int) -> None:
+    """The graph of `model` gives what the tape gives for `flat`, at every layer."""
+    proto = graph.write(model, size)
+    onnx.checker.check_model(proto, full_check=True)
+    layers = read(model).layers
+    image, units = photograph(size), flat.output.shape[-1]
+    cotangent = np.linspace(-1, 2, units, dtype=np.float32)[None]
+    logits, activations, gradients = tape(flat, layers, image, cotangent)
+    mine = run(proto, image, cotangent)
+    assert off(mine["logits"], logits) < CLOSE
+    for layer, activation, gradient in zip(layers, activations, gradients, strict=True):
+        assert np.abs(gradient).max() > 1e-9, layer
+        assert off(mine[f"activation/{layer}"], activation) < CLOSE, layer
+        assert off(mine[f"gradient/{layer}"], gradient) < CLOSE, layer
+
+
+# 72 px: 36, 18, 9, 5, 3 cells a side, so that strided 3 x 3 and 5 x 5 kernels meet odd sizes.
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [("EfficientNetB0", 72), ("EfficientNetB2", 32), ("EfficientNetV2B0", 40)],
+)
+def test_every_family_gives_what_the_tape_gives(kind, size):
+    model = classifier(getattr(keras.applications, kind)(include_top=False, weights=None, input_shape=(size, size, 3)))
+    agrees(model, model, size)
+
+
+@pytest.mark.parametrize("size", [64, 96, 60, 36])
+def test_any_size_gives_what_the_tape_gives(size):
+    model = classifier(tiny(size))
+    agrees(model, model, size)
+
+
+@pytest.mark.parametrize("size", [64, 60])
+def test_a_model_for_any_size_pads_as_it_was_built(size):
+    model = classifier(tiny(None))
+    agrees(model, model, size)
+
+
+def test_one_model_is_written_for_other_sizes():
+    model, larger = classifier(tiny(64)), classifier(tiny(36))
+    larger.set_weights(model.get_weights())
+    agrees(model, larger, 36)
+
+
+def test_a_batch_norm_in_the_head():
+    model = classifier(tiny(64), units=5, norm=True)
+    agrees(model, model, 64)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_logits_are_before_the_probabilities(activation):
+    model = classifier(tiny(64), activation=activation)
+    flat = classifier(tiny(64))
+    flat.set_weights(model.get_weights())
+    agrees(model, flat, 64)
+
+
+def test_nested_once_and_twice():
+    flat = classifier(backbone := tiny(64), norm=True)
+    head = flat.layers[len(backbone.layers) :]
+    once = keras.Sequential([keras.Input((64, 64, 3)), keras.layers.RandomFlip(), backbone, *head])
+    agrees(once, flat, 64)
+    agrees(keras.Sequential([keras.Input((64, 64, 3)), once, keras.layers.Activation("softmax")]), flat, 64)
+
+
+def test_the_second_rescaling_of_imagenet_weights():
+    """Keras adds it with weights="imagenet" only; the graph reads what is there."""
+    backbone = tiny(64)
+    image = keras.Input((64, 64, 3))
+    scaled = keras.layers.Rescaling([1.5, 2.0, 0.5], offset=3.0)(image)
+    flat = classifier(keras.Model(image, backbone(scaled)))
+    inner = classifier(backbone)
+    inner.set_weights(flat.get_weights())
+    x = photograph(64)
+    cotangent = np.ones((1, 3), np.float32)
+    logits, _, _ = tape(inner, read(inner).layers, x * np.float32([1.5, 2.0, 0.5]) + 3, cotangent)
+    assert off(run(graph.write(flat), x, cotangent)["logits"], logits) < CLOSE
+
+
+@pytest.fixture(scope="module")
+def small() -> keras.Model:
+    return classifier(tiny(32))
+
+
+def doubled(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph in float64."""
+    double = onnx.ModelProto()
+    double.CopyFrom(proto)
+    for tensor in double.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name))
+    for value in (*double.graph.input, *double.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.DOUBLE
+    return double
+
+
+def test_gradients_are_the_slopes_of_the_logits(small):
+    """Central differences in float64: add a little to one layer, see what becomes of the score."""
+    proto = doubled(graph.write(small))
+    layers = read(small).layers
+    image, cotangent = photograph(32).astype(np.float64), np.array([[1.0, -2.0, 0.5]])
+    names = [output.name for output in proto.graph.output]
+    exact = dict(zip(names, ReferenceEvaluator(proto).run(None, {"image": image, "cotangent": cotangent}), strict=True))
+    random = np.random.default_rng(3)
+    for layer in layers:
+        gradient = exact[f"gradient/{layer}"]
+        pushed = push(proto, layer)
+        for direction in (random.normal(size=gradient.shape), random.normal(size=gradient.shape)):
+            step = 1e-4 * direction.transpose(0, 3, 1, 2)
+            up, down = (
+                pushed.run(["logits"], {"image": image, "cotangent": cotangent, "push": sign * step})[0]
+                for sign in (1, -1)
+            )
+            slope = ((up - down) * cotangent).sum() / 2e-4
+            assert slope == pytest.approx((gradient * direction).sum(), rel=1e-6), layer
+
+
+def push(proto: onnx.ModelProto, layer: str) -> ReferenceEvaluator:
+    """The graph with a further input, added to one layer's activations."""
+    changed = onnx.ModelProto()
+    changed.CopyFrom(proto)
+    nodes = changed.graph.node
+    tensor = next(node.input[0] for node in nodes if node.output[0] == f"activation/{layer}")
+    place, producer = next((i, node) for i, node in enumerate(nodes) if node.output[0] == tensor)
+    producer.output[0] = "before"
+    nodes.insert(place + 1, helper.make_node("Add", ["before", "push"], [tensor]))
+    changed.graph.input.append(helper.make_tensor_value_info("push", TensorProto.DOUBLE, None))
+    return ReferenceEvaluator(changed)
+
+
+def test_maps_are_the_mean_gradient_times_the_activations(small):
+    image, cotangent = photograph(32), np.array([[1, 0, 0], [0, -1, 2]], np.float32)
+    passes, maps = (run(graph.write(small, outputs=outputs), image, cotangent) for outputs in ("gradients", "maps"))
+    assert set(maps) == {"logits", *(f"map/{layer}" for layer in read(small).layers)}
+    assert min(values.min() for values in maps.values()) < 0 < max(values.max() for values in maps.values())
+    for layer in read(small).layers:
+        weights = passes[f"gradient/{layer}"].astype(np.float64).mean((1, 2))
+        twin = np.einsum("tc,hwc->thw", weights, passes[f"activation/{layer}"][0])
+        assert off(maps[f"map/{layer}"], twin) < 1e-5
+
+
+def test_rows_of_cotangents_are_targets_of_their_own(small):
+    image, cotangents = photograph(32), np.array([[1, 0, 0], [0, 1, 0], [0.5, -1, 2]], np.float32)
+    together = run(graph.write(small), image, cotangents)
+    for row, cotangent in enumerate(cotangents):
+        alone = run(graph.write(small), image, cotangent[None])
+        for layer in read(small).layers:
+            assert off(together[f"gradient/{layer}"][row], alone[f"gradient/{layer}"][0]) < 1e-5
+
+
+def test_half_size_holds_float16_and_computes_in_float32(small):
+    backbone = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(32, 32, 3))
+    model = classifier(backbone)
+    full, half = (graph.write(model, outputs="maps", half=half) for half in (False, True))
+    assert half.ByteSize() < 0.6 * full.ByteSize()
+    onnx.checker.check_model(half, full_check=True)
+    image, cotangent = photograph(32), np.array([[1, 0, 0]], np.float32)
+    exact, rough = run(full, image, cotangent), run(half, image, cotangent)
+    assert off(rough["logits"], exact["logits"]) < 5e-3
+    for name in exact:
+        assert 0 < off(rough[name], exact[name]) < 1e-2, name
+
+
+def test_logits_alone_have_no_backward(small):
+    proto = graph.write(small, outputs="logits")
+    assert [value.name for value in proto.graph.input] == ["image"]
+    assert off(run(proto, photograph(32))["logits"], small(photograph(32)).numpy()) < CLOSE
+
+
+def test_only_the_layers_asked_for(small):
+    proto = graph.write(small, layers=["top", "2b"])
+    names = ["logits", "activation/top", "gradient/top", "activation/2b", "gradient/2b"]
+    assert [value.name for value in proto.graph.output] == names
+    assert len(proto.graph.node) < len(graph.write(small).graph.node) - 20
+    with pytest.raises(EngineError, match="no layer 9z"):
+        graph.write(small, layers=["9z"])
+
+
+def test_metadata_tell_where_cells_look():
+    model = classifier(tiny(64))
+    proto = graph.write(model, labels=["cat", "dog", "fox"])
+    facts = {prop.key: json.loads(prop.value) for prop in proto.metadata_props}
+    assert facts["input_size"] == 64
+    assert facts["labels"] == ["cat", "dog", "fox"]
+    assert [layer["name"] for layer in facts["layers"]] == ["stem", "1a", "2a", "2b", "2c", "3a", "top"]
+    assert facts["layers"][-1] == {"name": "top", "shape": [8, 8, 320], "stride": 8, "offset": 7}
+    for layer, name in zip(facts["layers"], keras_names(model, read(model).layers), strict=True):
+        assert layer["shape"] == list(model.get_layer(name).output.shape[1:])
+
+
+@pytest.mark.parametrize("size", [64, 60, 36])
+def test_cells_are_where_the_layers_say(size):
+    model = classifier(tiny(size))
+    facts = json.loads(next(prop.value for prop in graph.write(model).metadata_props if prop.key == "layers"))
+    for fact, layer in zip(facts, layers_of(model), strict=True):
+        assert fact == {"name": layer.name, "shape": list(layer.shape), "stride": layer.stride, "offset": layer.offset}
+
+
+def test_the_same_model_gives_the_same_bytes(small):
+    assert graph.write(small).SerializeToString() == graph.write(small).SerializeToString()
+
+
+def head(*layers: keras.layers.Layer) -> keras.Model:
+    return keras.Sequential([keras.Input((32, 32, 3)), tiny(32), *layers])
+
+
+def test_what_the_table_does_not_know_is_one_sentence():
+    layers = keras.layers
+    pool, dense = layers.GlobalAveragePooling2D, layers.Dense
+    image = keras.Input((32, 32, 3))
+    for model, message in (
+        (keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3), pool(), dense(2)]), "no Keras EfficientNet"),
+        (head(layers.GlobalMaxPooling2D(), dense(2)), "cannot be written"),
+        (head(pool(), dense(4, activation="relu"), dense(2)), "cannot be written"),
+        (head(pool(), dense(4), dense(2)), "cannot be written"),
+        (head(layers.Flatten(), dense(2)), "cannot be written"),
+        (head(pool()), "no dense layer"),
+        (
+            keras.Sequential([keras.Input((32, 32, 3)), layers.Conv2D(3, 1), tiny(32), pool(), dense(2)]),
+            "before the first convolution",
+        ),
+        (
+            keras.Model(image, dense(2)(pool()(layers.add([tiny(32, "one")(image), tiny(32, "two")(image)])))),
+            "2 layers called",
+        ),
+    ):
+        with pytest.raises(EngineError, match=message):
+            graph.write(model)
+    with pytest.raises(EngineError, match="any size"):
+        graph.write(classifier(tiny(None)))
+
+
+@pytest.mark.data
+def test_base_weights_give_what_the_tape_gives(shared):
+    backbone = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(224, 224, 3))
+    weights = backbone.get_weights()
+    model = classifier(backbone)
+    backbone.set_weights(weights)
+    backbone.load_weights(shared / "weights" / "efficientnetb0_notop.weights.h5")
+    agrees(model, model, 224)
