@@ -1,0 +1,49 @@
+// What is shown, as one picture with its captions, for a slide or a paper.
+import { blankCanvas } from "./draw.js";
+
+const SIDE = 640;
+const GAP = 24;
+const EDGE = 32;
+const HEAD = 64;
+const FOOT = 44;
+
+/**
+ * `panels`: [{title, verdict, caption, draw(canvas)}] from left to right; `footer`: one line; `look`:
+ * {background, ink, font}. Returns a canvas.
+ */
+export function compose(panels, footer, { background, ink, font }) {
+  const width = 2 * EDGE + panels.length * SIDE + (panels.length - 1) * GAP;
+  const height = EDGE + HEAD + SIDE + FOOT + 56;
+  const canvas = blankCanvas(width, height);
+  const context = canvas.getContext("2d");
+  context.fillStyle = background;
+  context.fillRect(0, 0, width, height);
+  const write = (text, x, y, size, { weight = 400, align = "left", room = SIDE } = {}) => {
+    context.font = `${weight} ${size}px ${font}`;
+    context.textAlign = align;
+    context.fillText(text, x, y, room);
+  };
+  panels.forEach(({ title, verdict, caption, draw }, k) => {
+    const x = EDGE + k * (SIDE + GAP);
+    const square = blankCanvas(SIDE, SIDE);
+    draw(square);
+    context.drawImage(square, x, EDGE + HEAD);
+    context.fillStyle = ink;
+    write(title, x, EDGE + 36, 34, { weight: 650, room: SIDE * 0.6 });
+    write(verdict, x + SIDE, EDGE + 36, 34, { align: "right", room: SIDE * 0.55 });
+    write(caption, x, EDGE + HEAD + SIDE + 34, 24);
+  });
+  context.fillStyle = ink;
+  write(footer, EDGE, height - 30, 24, { weight: 600, room: width - 2 * EDGE });
+  return canvas;
+}
+
+/** Hands bytes to the person as a file. */
+export function saveFile(blob, name) {
+  const url = URL.createObjectURL(blob);
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

@@ -1,0 +1,87 @@
+// The choices beside the pictures: class, how evidence is shown, the blend of two runs, downloads.
+import { el, press, ring, segments, setText, svg, tool } from "./parts.js";
+import { formatProbability } from "./words.js";
+
+/**
+ * `act`: {set(patch), swap(), labels(), png(), npz(), blend(0..1)}. `fill` puts a payload into it,
+ * `show` a state.
+ */
+export function rail(act, text) {
+  const head = el("div", { class: "px-class-head", "aria-hidden": "true" });
+  const list = el("div", { class: "px-classes", role: "group", "aria-label": "Class" });
+  const groups = {
+    show: segments("Sign", [["positive", text.positive], ["signed", text.signed]], (show) => act.set({ show })),
+    scale: segments("Scale", [["own", text.own], ["shared", text.shared]], (scale) => act.set({ scale })),
+    cells: segments("Cells", [["smooth", text.smooth], ["native", text.native]], (cells) => act.set({ cells })),
+  };
+  const blend = el("input", {
+    type: "range",
+    class: "px-blend-range",
+    min: 0,
+    max: 100,
+    value: 0,
+    "aria-keyshortcuts": "B",
+    oninput: () => act.blend(Number(blend.value) / 100),
+  });
+  const [from, to] = [el("span"), el("span")];
+  const blendRow = el("label", { class: "px-blend" }, from, blend, to, el("kbd", { text: "B", "aria-hidden": "true" }));
+  const swap = tool(text.swap, "S", act.swap);
+  const labels = tool(text.labels, "L", act.labels);
+  const png = tool(text.png, null, act.png, "Download what is shown as PNG");
+  const npz = tool(text.npz, null, act.npz, "Download the numbers as npz");
+  for (const button of [png, npz]) {
+    button.prepend(svg("svg", { viewBox: "0 0 12 12", "aria-hidden": "true" }, svg("path", { d: "M6 1v7M3 5.2 6 8.2l3-3M1.5 11h9" })));
+  }
+  const node = el(
+    "div",
+    { class: "px-rail" },
+    el("div", { class: "px-pick" }, head, list),
+    el("div", { class: "px-views" }, groups.show, groups.scale, groups.cells),
+    blendRow,
+    el("div", { class: "px-tools" }, swap, labels, png, npz),
+  );
+  let names = [];
+
+  /** Puts the classes and the runs of a payload into the rail. */
+  function fill(meta, numbers) {
+    names = meta.runs.map((run) => run.name);
+    const cells = (make) => meta.runs.map((run, k) => el("span", { class: `px-cell px-hue-${run.hue}`, "data-run": k }, ...make(run, k)));
+    head.replaceChildren(el("span", {}), ...cells((run) => [ring(run.hue), el("span", { text: run.name })]));
+    list.replaceChildren(
+      ...meta.classes.map(({ label }, c) =>
+        el(
+          "button",
+          { type: "button", class: "px-class", "data-value": label, "aria-keyshortcuts": c < 9 ? String(c + 1) : null, onclick: () => act.set({ class: label }) },
+          el("kbd", { text: c < 9 ? String(c + 1) : "", "aria-hidden": "true" }),
+          el("span", { class: "px-label", text: label }),
+          ...cells((run) => [el("span", { class: "px-number", text: formatProbability(run.probabilities?.[c]) })]),
+        ),
+      ),
+    );
+    node.dataset.classes = meta.classes.length > 5 ? "many" : "few";
+    const several = meta.runs.length > 1;
+    blendRow.hidden = !several;
+    swap.hidden = !several;
+    groups.scale.hidden = !several;
+    npz.hidden = !numbers;
+  }
+
+  /** Presses what the state says. */
+  function show(state, order, fade) {
+    press(list, state.class);
+    for (const [key, group] of Object.entries(groups)) press(group, state[key]);
+    swap.setAttribute("aria-pressed", String(state.swap));
+    labels.setAttribute("aria-pressed", String(state.labels));
+    for (const cell of node.querySelectorAll("[data-run]")) cell.style.order = String(1 + order.indexOf(Number(cell.dataset.run)));
+    const value = String(Math.round(fade * 100));
+    if (blend.value !== value) blend.value = value;
+    blend.style.setProperty("--part", `${value}%`);
+    const [left, right] = [names[order[0]] ?? "", names[order[1]] ?? ""];
+    setText(from, left);
+    setText(to, right);
+    blend.setAttribute("aria-label", `Blend the evidence of ${right} over the panel of ${left}`);
+    blend.setAttribute("aria-valuetext", `${value} percent ${right}`);
+  }
+
+  return { node, fill, show };
+}

@@ -1,0 +1,498 @@
+// The depth scrubber: one photograph, several trainings of one network, all their maps, no server.
+//
+// mount(root, {meta, blobs, state, on}) -> {update({meta, blobs, state, on}), state(), destroy()}
+//
+//   root    an element or a shadow root; viewer.css must be in the same tree (the page or the shadow root)
+//   meta    what is to be seen (below); blobs[i] are Uint8Array
+//   state   where to begin, e.g. readAddress(); see state.js
+//   on      {state(state, hash), pick(sampleId), download(kind)}, each optional. The viewer never touches the
+//           address itself: `on: {state: (_, hash) => writeAddress(hash)}` does
+//
+// Mounting again on the same root returns the viewer that is there, updated; its own state wins over `state`.
+// The same meta.key is the same payload: nothing is drawn anew. meta.busy (a text) shows that work is under way,
+// also before there is anything else: {key: "", busy: "Loading the two runs"} is a whole meta.
+//
+// meta = {key, busy?, photo: {name, blob, size, width, height}, task, classes: [{label, index}],
+//   layers: [{name, shape: [H, W, C], stride, offset, receptive_field, block: null | {kernel, stride, expansion,
+//     channels_in, channels_out, se_ratio, residual}}],
+//   runs: [{id, name, hue: "a" | "b" | "c", probabilities: [class], logits: [class], top: [{label, probability}],
+//     maps: [class][layer] {blob, at, strength},                    int8 H x W: value = strength * q / 127
+//     channels?: {layer: {height, width, blob, at, ids, peak, share: [class][k]}},      uint8 k x H x W
+//     gates?: {layer: {values}}}],
+//   agreement: [class][layer] number | null, samples?: [{id, label, blob}], picked?, labels?: texts of words.js (taken at the first mount),
+//   npz_blob?: index of the numbers as npz}
+//
+// These modules run in a browser as they are. Where only one inline module is allowed, concatenate them: follow the
+// import lines depth-first from viewer.js, take each file once, after those it imports, and drop the lines that
+// begin with "import ". Every import is one line, no two files declare the same name, none has a default export.
+import { encodeState, fitState } from "./state.js";
+import { TEXT, blankText, fileName, formatNumber, formatProbability, formatSigned, mapText } from "./words.js";
+import { drawKey, lookUp } from "./draw.js";
+import { el, panel, runPanel, setText } from "./parts.js";
+import { darkBehind, watchTheme } from "./theme.js";
+import { isOurs, keyAction } from "./keys.js";
+import { Scene } from "./scene.js";
+import { depthControl } from "./depth.js";
+import { blockPanel } from "./blocks.js";
+import { rail } from "./rail.js";
+import { compose, saveFile } from "./compose.js";
+
+// A name that survives this module being evaluated again.
+const INSTANCE = Symbol.for("parallax.viewer");
+const STEP_MS = 900;
+const GLIDE_MS = 70;
+const FADE_MS = 220;
+const TELL_MS = 250;
+
+/** Mounts the viewer, or updates the one that is mounted there. */
+export function mount(root, { meta, blobs, state, on } = {}) {
+  const present = root[INSTANCE];
+  if (present) {
+    present.update({ meta, blobs, on });
+    return present;
+  }
+  const viewer = new Viewer(root, state, meta?.labels);
+  root[INSTANCE] = viewer;
+  viewer.update({ meta, blobs, on });
+  return viewer;
+}
+
+const still = () => globalThis.matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+class Viewer {
+  #root;
+  #on = {};
+  #key;
+  #text;
+  #wanted;
+  #state = null;
+  #scene = null;
+  #position = 0;
+  #frame = 0;
+  #time = 0;
+  #timer = 0;
+  #telling = 0;
+  #blink = false;
+  #looked = null;
+  #dark = false;
+  #panels = [];
+  #shape = "";
+  #stop = [];
+
+  constructor(root, state, labels) {
+    this.#root = root;
+    this.#text = { ...TEXT, ...labels };
+    this.#wanted = state ?? {};
+    this.#build();
+  }
+
+  /** The state as it is: a copy. */
+  state() {
+    return { ...(this.#state ?? this.#wanted) };
+  }
+
+  /** Takes a new payload, a new state, new callbacks: whichever are given. */
+  update({ meta, blobs, state, on } = {}) {
+    if (on) this.#on = on;
+    if (!this.#root.contains(this.node)) this.#root.append(this.node);
+    if (meta) {
+      this.#busy(meta.busy);
+      if (meta.runs?.length && meta.key !== this.#key) this.#load(meta, blobs);
+      else if (this.#scene) this.#pick(meta.picked);
+    }
+    if (state) this.#set(state);
+    this.#theme();
+  }
+
+  /** Takes the viewer off the page and lets go of everything it listens to. */
+  destroy() {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#telling);
+    cancelAnimationFrame(this.#frame);
+    for (const stop of this.#stop) stop();
+    this.node.remove();
+    this.#key = undefined;
+    delete this.#root[INSTANCE];
+  }
+
+  // -- The page ------------------------------------------------------------------------------------------
+
+  #build() {
+    this.seen = panel("seen");
+    this.row = el("div", { class: "px-pictures" }, this.seen.node);
+    this.live = el("p", { class: "px-live", role: "status", "aria-live": "polite" });
+    this.depth = depthControl({ move: (index) => this.#move(index), toggle: () => this.#toggle(), text: this.#text });
+    this.block = blockPanel({
+      count: (by) => this.#set({ channels: this.#state.channels + by }),
+      look: (run, channel) => this.#look(run, channel),
+      text: this.#text,
+    });
+    this.rail = rail(
+      {
+        set: (patch) => this.#set(patch),
+        swap: () => this.#set({ swap: !this.#state.swap }),
+        labels: () => this.#set({ labels: !this.#state.labels }),
+        blend: (fade) => this.#set({ fade }),
+        png: () => this.#savePicture(),
+        npz: () => this.#saveNumbers(),
+      },
+      this.#text,
+    );
+    const body = el("div", { class: "px-body" }, this.row, this.rail.node, this.depth.node, this.block.node);
+    this.node = el("div", { class: "parallax", "data-ready": "0" }, el("div", { class: "px-busy" }), this.live, body);
+    this.#root.append(this.node);
+
+    const sizes = new ResizeObserver(() => this.#resize());
+    for (const node of [this.seen.square, this.depth.range]) sizes.observe(node);
+    const keys = (event) => this.#onKey(event);
+    document.addEventListener("keydown", keys);
+    document.addEventListener("keyup", keys);
+    // A click leaves the arrows to the depth, whatever was clicked.
+    this.node.addEventListener("click", (event) => {
+      if (event.detail > 0 && event.target.closest("button")) this.depth.range.focus({ preventScroll: true });
+    });
+    this.#stop.push(
+      () => sizes.disconnect(),
+      () => document.removeEventListener("keydown", keys),
+      () => document.removeEventListener("keyup", keys),
+      watchTheme(this.node, () => this.#theme()),
+    );
+  }
+
+  #busy(text) {
+    this.node.classList.toggle("px-is-busy", Boolean(text));
+    this.node.setAttribute("aria-busy", String(Boolean(text)));
+    if (text) setText(this.live, text);
+  }
+
+  async #load(meta, blobs) {
+    this.#key = meta.key;
+    let photo = null;
+    try {
+      photo = await createImageBitmap(new Blob([blobs[meta.photo.blob]]));
+    } catch {
+      // Drawn on grey, with a sentence in the panel of the photo.
+    }
+    if (this.#key !== meta.key) return;
+    const first = !this.#scene;
+    if (!first) this.#ghost();
+    this.#scene = new Scene(meta, blobs, photo);
+    this.#state = fitState(this.#state ?? this.#wanted, meta);
+    if (first) this.#position = this.#index;
+    this.#looked = null;
+    this.#panelsFor(meta);
+    this.rail.fill(meta, meta.npz_blob !== undefined || Boolean(this.#on.download));
+    this.#head(meta);
+    this.node.dataset.ready = "1";
+    this.#resize();
+    setText(this.live, `${meta.photo.name}: ${meta.runs.map((run) => `${run.name} ${this.#verdict(run).join(" ")}`).join(", ")}`);
+    if (!first) this.#tell();
+  }
+
+  #panelsFor(meta) {
+    const shape = JSON.stringify(meta.runs.map(({ id, name, hue }) => [id, name, hue]));
+    if (shape === this.#shape) return;
+    this.#shape = shape;
+    for (const { node } of this.#panels) node.remove();
+    this.#panels = meta.runs.map((run) => runPanel(run, this.#text));
+    this.row.append(...this.#panels.map(({ node }) => node));
+    this.node.style.setProperty("--runs", String(meta.runs.length));
+    this.block.build(meta.runs);
+  }
+
+  #head(meta) {
+    const { name, width, height, size } = meta.photo;
+    const title = el("div", { class: "px-title" }, el("span", { class: "px-caption", text: this.#text.seen }));
+    this.seen.head.replaceChildren(meta.samples?.length ? this.#samples(meta.samples) : title);
+    this.#pick(meta.picked);
+    const from = width && height ? `${width} \u00d7 ${height} \u2192 ${size} \u00d7 ${size}` : `${size} \u00d7 ${size}`;
+    this.seen.foot.replaceChildren(el("span", { class: "px-file", text: name }), el("span", { class: "px-from", text: from }));
+    this.seen.canvas.setAttribute("aria-label", `${name} as the network sees it, ${size} by ${size} pixels`);
+    this.seen.none.hidden = Boolean(this.#scene.photo);
+    setText(this.seen.none, this.#text.noPhoto);
+  }
+
+  #samples(samples) {
+    const { blobs } = this.#scene;
+    const buttons = samples.map(({ id, label, blob }) => {
+      const url = URL.createObjectURL(new Blob([blobs[blob]]));
+      const image = el("img", { src: url, alt: "", onload: () => URL.revokeObjectURL(url) });
+      return el(
+        "button",
+        { type: "button", class: "px-sample", "data-value": id, "aria-label": label, title: label, onclick: () => this.#on.pick?.(id) },
+        image,
+      );
+    });
+    return el("div", { class: "px-samples", role: "group", "aria-label": "Photographs" }, ...buttons);
+  }
+
+  #pick(id) {
+    for (const button of this.seen.head.querySelectorAll(".px-sample")) {
+      button.setAttribute("aria-pressed", String(button.dataset.value === String(id)));
+    }
+  }
+
+  #theme() {
+    const dark = darkBehind(this.node);
+    if (dark === this.#dark && this.node.dataset.theme) return;
+    this.#dark = dark;
+    this.node.dataset.theme = dark ? "dark" : "light";
+    if (this.#scene) this.#refresh();
+  }
+
+  #resize() {
+    const side = Math.round(this.seen.square.clientWidth * (globalThis.devicePixelRatio || 1));
+    if (!side || !this.#scene) return;
+    const run = Math.round((this.#panels[0]?.square.clientWidth ?? 0) * (globalThis.devicePixelRatio || 1)) || side;
+    for (const [part, wide] of [[this.seen, side], ...this.#panels.map((each) => [each, run])]) {
+      if (part.canvas.height !== wide) Object.assign(part.canvas, { width: wide, height: wide });
+    }
+    this.#refresh();
+  }
+
+  // -- The state -----------------------------------------------------------------------------------------
+
+  get #meta() {
+    return this.#scene.meta;
+  }
+
+  get #index() {
+    return Math.max(0, this.#meta.layers.findIndex(({ name }) => name === this.#state.layer));
+  }
+
+  get #order() {
+    const order = this.#meta.runs.map((_, run) => run);
+    return this.#state.swap ? order.reverse() : order;
+  }
+
+  get #fade() {
+    return this.#blink ? 1 : this.#state.fade;
+  }
+
+  #set(patch) {
+    if (!this.#scene) {
+      this.#wanted = { ...this.#wanted, ...patch };
+      return;
+    }
+    const next = fitState({ ...this.#state, ...patch }, this.#meta);
+    const changed = Object.keys(next).filter((key) => next[key] !== this.#state[key]);
+    if (!changed.length) return;
+    if (changed.some((key) => ["class", "show", "scale", "cells", "swap"].includes(key))) this.#ghost();
+    this.#state = next;
+    if (changed.length === 1 && changed[0] === "layer") this.#glide();
+    else this.#refresh();
+    this.#tell();
+  }
+
+  #move(index) {
+    const { layers } = this.#meta;
+    this.#set({ layer: layers[Math.min(layers.length - 1, Math.max(0, index))].name });
+  }
+
+  #tell() {
+    clearTimeout(this.#telling);
+    this.#telling = setTimeout(() => this.#on.state?.(this.state(), encodeState(this.#state)), TELL_MS);
+  }
+
+  #toggle() {
+    if (this.#timer) {
+      clearTimeout(this.#timer);
+      this.#timer = 0;
+    } else if (this.#scene) this.#timer = setTimeout(() => this.#step(), this.#index ? STEP_MS : STEP_MS / 2);
+    this.depth.playing(Boolean(this.#timer));
+  }
+
+  #step() {
+    const last = this.#index === this.#meta.layers.length - 1;
+    if (last) {
+      // From the deepest layer back to the stem in one cross-fade, not through all the others.
+      this.#ghost();
+      this.#position = 0;
+    }
+    this.#move(last ? 0 : this.#index + 1);
+    this.#timer = setTimeout(() => this.#step(), STEP_MS);
+  }
+
+  #onKey(event) {
+    const action = keyAction(event.key);
+    if (!action || !this.#scene || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    const path = event.composedPath();
+    const up = event.type === "keyup";
+    if (up ? !(action.blink && this.#blink) : !isOurs(action, path[0], path.includes(this.node))) return;
+    if (action.blink) {
+      if (event.repeat || this.#panels.length < 2) return;
+      this.#ghost();
+      this.#blink = !up;
+      this.#refresh();
+      return;
+    }
+    event.preventDefault();
+    if (action.move) this.#move(this.#index + action.move);
+    else if (action.pick !== undefined) this.#set({ class: this.#meta.classes[action.pick]?.label ?? this.#state.class });
+    else if (event.repeat) return;
+    else if (action.play) this.#toggle();
+    else if (action.swap) this.#set({ swap: !this.#state.swap });
+    else this.#set({ labels: !this.#state.labels });
+  }
+
+  #look(run, channel) {
+    this.#looked = channel ? { run, channel } : null;
+    if (this.#scene) this.#drawSeen();
+  }
+
+  // -- The drawing ---------------------------------------------------------------------------------------
+
+  /** Keeps what the panels show above them and lets it fade away. */
+  #ghost() {
+    if (still()) return;
+    for (const { canvas, ghost } of [this.seen, ...this.#panels]) {
+      Object.assign(ghost, { width: canvas.width, height: canvas.height });
+      if (canvas.width) ghost.getContext("2d").drawImage(canvas, 0, 0);
+      ghost.animate([{ opacity: 1 }, { opacity: 0 }], { duration: FADE_MS, easing: "ease-out" });
+    }
+  }
+
+  /** Draws everything at once; what glides goes on gliding. */
+  #refresh() {
+    this.#scene.show(this.#state, this.#dark);
+    const order = this.#order;
+    this.node.dataset.labels = this.#state.labels ? "1" : "0";
+    this.#panels.forEach(({ node }, run) => (node.style.order = String(1 + order.indexOf(run))));
+    this.depth.draw({ layers: this.#meta.layers, line: this.#line }, this.#meta.runs.map((run) => run.hue));
+    this.#glide();
+  }
+
+  get #line() {
+    return this.#panels.length > 1 ? (this.#meta.agreement?.[this.#scene.view.classIndex] ?? null) : null;
+  }
+
+  /** Lets the position run after the layer of the state, one drawing per frame. */
+  #glide() {
+    if (still()) this.#position = this.#index;
+    this.#captions();
+    this.#draw();
+    if (this.#frame || this.#position === this.#index) return;
+    this.#time = performance.now();
+    this.#frame = requestAnimationFrame((now) => this.#tick(now));
+  }
+
+  #tick(now) {
+    const rest = this.#index - this.#position;
+    this.#position += rest * (1 - Math.exp(-Math.max(0, now - this.#time) / GLIDE_MS));
+    this.#time = now;
+    if (Math.abs(this.#index - this.#position) < 0.015) this.#position = this.#index;
+    this.#draw();
+    this.#frame = this.#position === this.#index ? 0 : requestAnimationFrame((next) => this.#tick(next));
+  }
+
+  #draw() {
+    const index = this.#index;
+    const order = this.#order;
+    this.depth.place(this.#position, index, order);
+    this.#panels.forEach((_, run) => this.#drawRun(this.#panels[run].canvas, run, this.#position));
+    this.#drawSeen();
+    if (this.#position === index) this.node.dataset.drawn = this.#state.layer;
+  }
+
+  #weights(run) {
+    const [left, right] = this.#order;
+    const fade = right === undefined || run !== left ? 0 : this.#fade;
+    return fade ? [[run, 1 - fade], [right, fade]] : [[run, 1]];
+  }
+
+  #drawRun(canvas, run, position) {
+    const weights = this.#weights(run);
+    this.#scene.drawRuns(canvas, weights, position);
+    const whole = weights.filter(([, weight]) => weight === 1);
+    if (this.#state.labels && whole.length && Number.isInteger(position)) this.#scene.drawStrongest(canvas, whole[0][0], position);
+  }
+
+  #drawSeen() {
+    const { chip, canvas } = this.seen;
+    const looked = this.#looked;
+    this.#scene.drawSeen(canvas, looked?.channel, this.#meta.layers[this.#index]);
+    chip.hidden = !looked;
+    if (looked) {
+      const { channel, run } = looked;
+      setText(chip, `${this.#meta.runs[run].name}, channel ${channel.id}: ${formatSigned(channel.share * 100, 1)} %, peak ${formatNumber(channel.peak)}`);
+    }
+  }
+
+  #verdict(run) {
+    const best = run.top?.[0];
+    return best ? [best.label, formatProbability(best.probability)] : ["", ""];
+  }
+
+  /** All words and numbers for the layer of the state, and the channels of its block. */
+  #captions() {
+    const { layers, runs, photo } = this.#meta;
+    const { blobs, view, keyLut } = this.#scene;
+    const index = this.#index;
+    const layer = layers[index];
+    const label = this.#state.class;
+    const order = this.#order;
+    this.#panels.forEach((part, run) => {
+      const [verdict, probability] = this.#verdict(runs[run]);
+      setText(part.verdict, verdict);
+      setText(part.probability, probability);
+      part.bar.style.width = `${100 * (runs[run].top?.[0]?.probability ?? 0)}%`;
+      const { strength, full, blank, peak } = this.#scene.reading(run, index);
+      setText(part.strength, formatNumber(strength));
+      setText(part.low, view.signed ? formatNumber(-full) : "0");
+      setText(part.high, formatNumber(full));
+      const share = full > 0 ? strength / full : 0;
+      part.mark.hidden = !(share > 0 && share < 0.995);
+      part.mark.style.left = `${view.signed ? 50 + 50 * share : 100 * share}%`;
+      drawKey(part.key, keyLut, view.signed);
+      const mixed = this.#weights(run).length > 1;
+      part.none.hidden = !blank || mixed;
+      setText(part.none, blank ? blankText(label, layer.name, strength, view.signed) : "");
+      part.chip.hidden = !mixed;
+      setText(part.chip, this.#weights(run).map(([k, weight]) => `${runs[k].name} ${Math.round(100 * weight)} %`).join("  \u00b7  "));
+      part.canvas.setAttribute(
+        "aria-label",
+        mapText({ label, layerName: layer.name, runName: runs[run].name, strength, peak, size: photo.size, signed: view.signed }),
+      );
+    });
+    this.rail.show(this.#state, order, this.#fade);
+    this.block.draw({ runs, order, blobs, layer, classIndex: view.classIndex, signed: view.signed, count: this.#state.channels, lut: this.#channelLut() });
+  }
+
+  #channelLut() {
+    return this.#scene.view.signed ? lookUp(false, this.#dark, true) : this.#scene.keyLut;
+  }
+
+  // -- The downloads -------------------------------------------------------------------------------------
+
+  async #savePicture() {
+    const { layers, runs, photo } = this.#meta;
+    const { show, scale, class: label } = this.#state;
+    const index = this.#index;
+    const layer = layers[index];
+    const pictures = [
+      { title: photo.name, verdict: "", caption: this.#text.seen, draw: (canvas) => this.#scene.drawSeen(canvas, null, layer) },
+      ...this.#order.map((run) => ({
+        title: runs[run].name,
+        verdict: this.#verdict(runs[run]).join(" "),
+        caption: `${this.#panels[run].chip.hidden ? "" : `${this.#panels[run].chip.textContent}, `}${this.#text.strength} ${formatNumber(this.#scene.reading(run, index).strength)}`,
+        draw: (canvas) => this.#drawRun(canvas, run, index),
+      })),
+    ];
+    const agreement = this.#line ? ` \u00b7 ${this.#text.agreement} ${formatSigned(this.#line[index], 2)}` : "";
+    const footer = `Evidence for ${label} at layer ${layer.name} \u00b7 ${layer.shape[0]} \u00d7 ${layer.shape[1]} ${this.#text.cells} \u00b7 ${this.#text[show]} \u00b7 ${this.#text[scale]}${agreement}`;
+    const { color: ink, backgroundColor, fontFamily: font } = getComputedStyle(this.node);
+    const background = /^rgba\(.*, 0\)$|^transparent$/.test(backgroundColor) ? (this.#dark ? "#111" : "#fff") : backgroundColor;
+    const canvas = compose(pictures, footer, { background, ink, font });
+    const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
+    saveFile(blob, fileName([photo.name, layer.name, label], "png"));
+    this.#on.download?.("png");
+  }
+
+  #saveNumbers() {
+    const { npz_blob: index, photo } = this.#meta;
+    if (index !== undefined && index !== null) {
+      saveFile(new Blob([this.#scene.blobs[index]], { type: "application/octet-stream" }), fileName([photo.name], "npz"));
+    }
+    this.#on.download?.("npz");
+  }
+}

@@ -1,0 +1,118 @@
+// Every sentence and number that a person reads or hears. Pure functions.
+
+export const TEXT = Object.freeze({
+  agreement: "agreement",
+  blend: "Blend",
+  cells: "cells",
+  channels: "channels",
+  fewer: "Fewer channels",
+  gates: "SE gates",
+  labels: "Labels",
+  more: "More channels",
+  native: "native cells",
+  noPhoto: "The photograph could not be drawn.",
+  npz: "npz",
+  own: "own scale",
+  pause: "Pause",
+  play: "Play through the layers",
+  png: "PNG",
+  positive: "positive",
+  seen: "As the network sees it",
+  shared: "shared scale",
+  signed: "signed",
+  smooth: "smooth",
+  strength: "strength",
+  swap: "Swap",
+});
+
+const MINUS = "\u2212";
+
+/** A number with two significant digits: 2.4, 0.031, 13, 1.2e-5. */
+export function formatNumber(value) {
+  if (!Number.isFinite(value)) return "\u2013";
+  const size = Math.abs(value);
+  let text;
+  if (size === 0) text = "0";
+  else if (size < 0.001) text = size.toExponential(1);
+  else text = size >= 100 ? String(Math.round(size)) : String(size.toPrecision(2));
+  return value < 0 ? MINUS + text : text;
+}
+
+/** A probability in percent with one decimal, never rounded up to certainty: 97.1 %, > 99.9 %. */
+export function formatProbability(p) {
+  if (!Number.isFinite(p)) return "\u2013";
+  if (p > 0.9995 && p < 1) return "> 99.9 %";
+  if (p > 0 && p < 0.0005) return "< 0.1 %";
+  return `${(p * 100).toFixed(1)} %`;
+}
+
+/** A signed number with a fixed count of decimals, so that columns stand still: +0.83. */
+export function formatSigned(value, decimals) {
+  if (value === null || !Number.isFinite(value)) return "\u2013";
+  const text = Math.abs(value).toFixed(decimals);
+  if (Number(text) === 0) return text;
+  return (value < 0 ? MINUS : "+") + text;
+}
+
+/** What a screen reader says at a position of the depth control. */
+export function depthText(layers, index) {
+  const { name, shape } = layers[index];
+  return `layer ${name}, ${index + 1} of ${layers.length}, ${shape[0]} by ${shape[1]} cells`;
+}
+
+/** One line that says what a layer is. */
+export function layerLine({ name, shape, receptive_field: field, block }) {
+  const sees = Number.isFinite(field) ? [`receptive field ${field} px`] : [];
+  if (block) {
+    return [
+      `MBConv${block.expansion}`,
+      `${block.kernel} \u00d7 ${block.kernel}`,
+      `stride ${block.stride}`,
+      `expansion ${block.expansion}`,
+      `${block.channels_in} to ${block.channels_out} channels`,
+      ...(block.se_ratio ? [`SE ${block.se_ratio}`] : []),
+      ...(block.residual ? ["residual"] : []),
+      ...sees,
+    ].join(" \u00b7 ");
+  }
+  const kind = { stem: ["Stem", "the first convolution"], top: ["Top", "the last convolution"] }[name];
+  return [...(kind ?? [`Layer ${name}`]), `${shape[2]} channels`, ...sees].join(" \u00b7 ");
+}
+
+/** Instead of noise: that a map has nothing to show, and why. */
+export function blankText(label, layerName, strength, signed) {
+  const first = `No evidence for ${label} at ${layerName}.`;
+  if (signed || !(strength > 0)) return first;
+  return `${first} All of it speaks against (strength ${formatNumber(strength)}).`;
+}
+
+/** A place of the photo in words: "upper left", "centre". */
+export function placeText(x, y, size) {
+  const third = (v) => Math.min(2, Math.max(0, Math.floor((v / size) * 3)));
+  const rows = ["upper", "middle", "lower"];
+  const columns = ["left", "centre", "right"];
+  const [row, column] = [rows[third(y)], columns[third(x)]];
+  if (column === "centre") return { upper: "top", middle: "centre", lower: "bottom" }[row];
+  return row === "middle" ? column : `${row} ${column}`;
+}
+
+/** What a map shows, for those who cannot see it. `peak` in pixels of the photo, or null for a blank map. */
+export function mapText({ label, layerName, runName, strength, peak, size, signed }) {
+  const subject = `${signed ? "Evidence for and against" : "Evidence for"} ${label} at layer ${layerName} in the ${runName} run`;
+  if (!peak) return `${subject}: ${blankText(label, layerName, strength, signed)}`;
+  const [column, row] = [peak.x, peak.y].map((v) => Math.round(Math.min(size - 1, Math.max(0, v))));
+  const place = placeText(column, row, size);
+
+  return `${subject}; strength ${formatNumber(strength)}; strongest at the ${place}, around row ${row}, column ${column}`;
+}
+
+/** The name of a downloaded file: parallax-chelsea-5c-cat.png. */
+export function fileName(parts, ending) {
+  const clean = (part) =>
+    String(part ?? "")
+      .replace(/\.(jpe?g|png|webp|avif|heic|gif|bmp|tiff?)$/i, "")
+      .replace(/[^\p{L}\p{M}\p{N}]+/gu, "-")
+      .replace(/^-+|-+$/g, "")
+      .slice(0, 60);
+  return `${["parallax", ...parts.map(clean)].filter(Boolean).join("-")}.${ending}`;
+}
