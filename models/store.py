@@ -11,7 +11,7 @@ from models.card import Card
 from models.errors import ModelError
 from models.fingerprint import fingerprint, same
 
-CHECKPOINTS = Path(__file__).parents[1] / "assets" / "checkpoints"
+CHECKPOINTS = Path(os.environ.get("PARALLAX_CHECKPOINTS", Path(__file__).parents[1] / "assets" / "checkpoints"))
 WEIGHTS = "model.weights.h5"
 
 

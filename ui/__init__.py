@@ -1,0 +1,1 @@
+"""What a person sees: pages of widgets that compute nothing themselves."""

@@ -9,7 +9,7 @@ validation split. What differs from the study: pictures are 0..255 as the networ
 
 from training.recipe import Augmentation, Optimizer, Plan, Recipe, Stage
 
-SGD = Optimizer("SGD", rate=0.001, tried=(0.0003, 0.001, 0.003), options={"momentum": 0.9})
+SGD = Optimizer("SGD", rate=0.001, tried=(0.0003, 0.001, 0.003, 0.01), options={"momentum": 0.9})
 ADAM = Optimizer("Adam", rate=0.0001, tried=(0.00003, 0.0001, 0.0003))
 
 RECIPE = Recipe(

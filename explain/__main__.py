@@ -1,0 +1,218 @@
+"""`python -m explain`: explain photographs by one or several runs, and write pictures and numbers."""
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+from explain import photo
+from explain.agreement import agreement, strength
+from explain.errors import ExplainError
+
+VERSIONS = ("keras", "tensorflow-cpu", "tensorflow", "openvino", "numpy", "pillow")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    from models import ModelError
+
+    try:
+        if words[:1] == ["export"]:
+            return _export(_export_parser().parse_args(words[1:]))
+        return _explain(_parser().parse_args(words))
+    except (ExplainError, ModelError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{error.filename or 'A file'} cannot be written: {error.strerror}.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m explain",
+        description=__doc__,
+        epilog="python -m explain export TASK/RUN --out FILE.onnx writes a run's pass as one ONNX graph.",
+    )
+    parser.add_argument("images", metavar="IMAGE", nargs="+")
+    parser.add_argument(
+        "--model", action="append", required=True, metavar="TASK/RUN", help="may be given more than once"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--method", action="append", metavar="NAME", help="default: grad_cam; may be given more than once"
+    )
+    parser.add_argument("--layers", type=_names, metavar="top,5c", help="default: all")
+    parser.add_argument("--target", action="append", metavar="LABEL", help="default: the class that the first run sees")
+    parser.add_argument("--engine", default="auto", metavar="auto|openvino|tensorflow")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON for each photograph")
+    return parser
+
+
+def _export_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m explain export")
+    parser.add_argument("model", metavar="TASK/RUN")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx")
+    parser.add_argument("--half", action="store_true", help="store weights as float16, half the size")
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _explain(asked: argparse.Namespace) -> int:
+    import models
+    from explain.explainer import Explainer
+
+    pictures = [(Path(image), photo.read(image)) for image in asked.images]
+    say = _silent if asked.json else _say
+    explainers: dict[str, Any] = {}
+    runs: dict[str, Any] = {}
+    for name in dict.fromkeys(asked.model):
+        say(f"loading {name}")
+        run = models.load(name)
+        runs[run.name] = run
+        explainers[run.name] = Explainer(
+            run.model,
+            labels=run.labels,
+            engine=asked.engine,
+            layers=asked.layers,
+            fit=run.card.preprocessing.get("fit", "crop"),
+            source_size=run.card.preprocessing.get("source_size"),
+        )
+    methods = tuple(dict.fromkeys(asked.method or ["grad_cam"]))
+    taken: set[str] = set()
+    for number, (path, picture) in enumerate(pictures, 1):
+        folder = asked.out / _free_name(path.stem, taken)
+        started = time.perf_counter()
+        first = next(iter(explainers.values()))
+        targets = asked.target or [first.labels[int(first.probabilities(picture).argmax())]]
+        found = {
+            name: explainer(picture, targets=[_target(one) for one in targets], methods=methods)
+            for name, explainer in explainers.items()
+        }
+        seconds = time.perf_counter() - started
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, explanation in found.items():
+            _write_numbers(folder / f"{name.replace('/', '--')}.npz", explanation)
+        manifest = _manifest(path, picture, runs, explainers, found, methods, seconds)
+        (folder / "manifest.json").write_text(
+            json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        _picture(path.name, found, methods[0]).save(folder / "compare.png")
+        answers = ", ".join(f"{name} {one.top} {one.probabilities.max():.1%}" for name, one in found.items())
+        say(f"{number} of {len(pictures)}  {path.name}: {answers}  -> {folder}")
+        if asked.json:
+            print(
+                json.dumps({"image": str(path), "out": str(folder), "predictions": manifest["predictions"]}), flush=True
+            )
+    return 0
+
+
+def _target(text: str) -> str | int:
+    return int(text) if text.isdigit() else text
+
+
+def _free_name(stem: str, taken: set[str]) -> str:
+    plain = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "image"
+    name, number = plain, 2
+    while name in taken:
+        name, number = f"{plain}-{number}", number + 1
+    taken.add(name)
+    return name
+
+
+def _write_numbers(path: Path, found: Any) -> None:
+    arrays: dict[str, Any] = {"logits": found.logits, "probabilities": found.probabilities, "seen": found.seen}
+    for method, layers in found.maps.items():
+        for layer, maps in layers.items():
+            for target, values in zip(found.targets, maps, strict=True):
+                arrays[f"{method}/{layer}/{target}"] = values
+    np.savez_compressed(path, **arrays)
+
+
+def _manifest(
+    path: Path,
+    picture: Any,
+    runs: dict[str, Any],
+    explainers: dict[str, Any],
+    found: dict[str, Any],
+    methods: tuple[str, ...],
+    seconds: float,
+) -> dict[str, Any]:
+    first = next(iter(found.values()))
+    return {
+        "image": {"name": path.name, "width": picture.width, "height": picture.height},
+        "models": {
+            name: {
+                "sha256": run.card.sha256,
+                "architecture": run.card.architecture,
+                "engine": explainers[name].engine,
+                "explains": explainers[name].explains,
+            }
+            for name, run in runs.items()
+        },
+        "layers": [layer.name for layer in first.layers],
+        "targets": list(first.targets),
+        "methods": list(methods),
+        "predictions": {
+            name: {label: round(float(value), 6) for label, value in zip(one.labels, one.probabilities, strict=True)}
+            for name, one in found.items()
+        },
+        "versions": _versions(),
+        "seconds": round(seconds, 3),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": sys.version.split()[0]}
+    for name in VERSIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _picture(name: str, found: dict[str, Any], method: str) -> Any:
+    raise NotImplementedError
+
+
+def _export(asked: argparse.Namespace) -> int:
+    import onnx
+
+    import models
+    from explain import graph
+
+    run = models.load(asked.model)
+    graph_of_run = graph.write(run.model, run.input_size, half=asked.half)
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(graph_of_run, asked.out)
+    _say(f"{asked.out}: {asked.out.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _silent(line: str) -> None:
+    del line
+
+
+if __name__ == "__main__":
+    sys.exit(main())

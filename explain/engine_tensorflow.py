@@ -1,0 +1,65 @@
+"""The reference engine: TensorFlow's tape over one traced function, for any Keras classifier."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from explain.engine import Pass
+from explain.layers import Layer
+
+
+class TensorFlowEngine:
+    """Logits, activations and gradients of a flat Keras model in one traced pass.
+
+    The function is traced once for each number of targets and called under a lock: Keras models are neither
+    thread-safe while tracing nor cheap to trace again.
+    """
+
+    def __init__(self, model: Any, layers: Sequence[Layer]) -> None:
+        """`model` is flat and ends in logits (B, U); `layers` are layers of it."""
+        import keras
+        import tensorflow as tf
+
+        self._names = [layer.name for layer in layers]
+        tensors = [model.get_layer(layer.keras_name).output for layer in layers]
+        self._model = keras.Model(model.inputs[0], [*tensors, model.outputs[0]])
+        side = model.inputs[0].shape[1]
+        units = model.outputs[0].shape[-1]
+        self._lock = threading.Lock()
+        picture = tf.TensorSpec((None, side, side, 3), tf.float32)
+        self._logits = tf.function(lambda images: self._model(images, training=False)[-1], input_signature=[picture])
+
+        def both(images: Any, cotangents: Any) -> Any:
+            with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+                tape.watch(images)
+                *activations, logits = self._model(images, training=False)
+                scores = [tf.reduce_sum(row * logits) for row in tf.unstack(cotangents, axis=1)]
+            gradients = [tape.gradient(score, activations, unconnected_gradients="zero") for score in scores]
+            return logits, activations, [tf.stack(parts, axis=1) for parts in zip(*gradients, strict=True)]
+
+        self._traced: dict[int, Any] = {}
+        self._trace = lambda targets: tf.function(
+            both, input_signature=[picture, tf.TensorSpec((None, targets, units), tf.float32)]
+        )
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Logits (B, U) of photographs (B, S, S, 3), 0..255, without a backward pass."""
+        with self._lock:
+            return self._logits(images.astype("float32")).numpy()
+
+    def __call__(self, images: np.ndarray, cotangents: np.ndarray) -> Pass:
+        """Photographs (B, S, S, 3) float32 in 0..255 and cotangents (B, T, U) float32."""
+        targets = cotangents.shape[1]
+        with self._lock:
+            if targets not in self._traced:
+                self._traced[targets] = self._trace(targets)
+            logits, activations, gradients = self._traced[targets](
+                images.astype("float32"), cotangents.astype("float32")
+            )
+        return Pass(
+            logits.numpy(),
+            {name: values.numpy() for name, values in zip(self._names, activations, strict=True)},
+            {name: values.numpy() for name, values in zip(self._names, gradients, strict=True)},
+        )

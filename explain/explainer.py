@@ -1,0 +1,272 @@
+"""Explain a photograph: what a classifier says and where it looks, at every layer."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from explain import photo
+from explain.engine import Engine, Pass
+from explain.errors import EngineError, LayerError, TargetError
+from explain.formulas import FORMULAS
+from explain.layers import Layer, layers_of
+from explain.network import network_of
+
+Target = str | int
+ENGINES = ("auto", "openvino", "tensorflow")
+CHUNK = 8
+"""Photographs that go through an engine together; it bounds the memory of a batch."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One photograph as one classifier sees it.
+
+    Attributes:
+        seen: (S, S, 3) uint8, what the network really saw.
+        logits: (C,) float32, one per label; for one sigmoid unit z those are (-z, z).
+        probabilities: (C,) float32.
+        labels: the C class names.
+        layers: the explained layers, from the input to the head.
+        targets: the labels that maps were made for, T of them.
+        maps: method -> layer -> (T, H, W) float32, signed, in units of the logit.
+        evidence: activations and gradients behind the maps, where they were asked for.
+    """
+
+    seen: np.ndarray
+    logits: np.ndarray
+    probabilities: np.ndarray
+    labels: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    targets: tuple[str, ...]
+    maps: Mapping[str, Mapping[str, np.ndarray]]
+    evidence: Pass | None = None
+
+    @property
+    def top(self) -> str:
+        """The most probable label."""
+        return self.labels[int(self.probabilities.argmax())]
+
+    def contributions(self, layer: str) -> np.ndarray:
+        """What each channel adds to the score: activation x gradient, summed over the cells, (T, C) float32.
+
+        To first order it is the change of the logit if the channel were zero (Shrikumar et al. 2017, eq. 1).
+
+        Raises:
+            LayerError: if the explanation was made without `keep=True`, or has no such layer.
+        """
+        if self.evidence is None or layer not in self.evidence.activations:
+            raise LayerError(f"There are no activations of {layer!r}: explain with keep=True, and a layer that exists.")
+        return np.einsum("hwc,thwc->tc", self.evidence.activations[layer][0], self.evidence.gradients[layer][0])
+
+
+class Explainer:
+    """Explains one classifier; safe to call from several threads.
+
+    Args:
+        model: any Keras 3 classifier, flat or nested, with or without a final sigmoid or softmax.
+        labels: class names in the order of the outputs; two labels and one unit mean (negative, positive). Without
+            labels, classes are named by their numbers.
+        engine: `openvino`, `tensorflow`, or `auto`: the first where it can, otherwise the second.
+        layers: names of the layers to explain; all of them by default.
+        fit: how a photograph becomes a square, `crop` or `squash`.
+        source_size: resolution the task's own pictures have, in pixels, where it is below the network's input.
+        output: which output to explain, for models with several.
+        threads: processor threads of one call, where the engine can be told.
+
+    Raises:
+        LayerError: if the model has no graph that can be followed, or no such layer.
+        EngineError: if the engine asked for cannot run this model.
+        TargetError: if labels and outputs differ in number.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        labels: Sequence[str] | None = None,
+        engine: str = "auto",
+        layers: Sequence[str] | None = None,
+        fit: photo.Fit = "crop",
+        source_size: int | None = None,
+        output: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        network = network_of(model, output)
+        self.size = network.size
+        self.explains = network.explains
+        self._units = network.units
+        self.labels = _labels(labels, network.units)
+        self.layers = _choose(layers_of(network.model), layers)
+        self._fit: photo.Fit = fit
+        self._source_size = source_size
+        self.engine, self._engine = _engine(engine, network.model, self.layers, network.size, threads)
+
+    def __call__(
+        self,
+        picture: Any,
+        targets: Sequence[Target] | None = None,
+        methods: Sequence[str] = ("grad_cam",),
+        keep: bool = False,
+    ) -> Explanation:
+        """Explain one photograph.
+
+        Args:
+            picture: a path, bytes, PIL image or array, see `explain.photo.read`.
+            targets: labels or their numbers; the most probable class by default.
+            methods: names of formulas, see `explain.formulas.FORMULAS`.
+            keep: whether to keep activations and gradients in `Explanation.evidence`.
+
+        Raises:
+            PhotoError: if the picture cannot be read.
+            TargetError: if a target is not one of the labels.
+        """
+        return next(self._explain([self.see(picture)], [targets], methods, keep))
+
+    def batch(
+        self,
+        pictures: Iterable[Any],
+        targets: Sequence[Sequence[Target] | None] | None = None,
+        methods: Sequence[str] = ("grad_cam",),
+        keep: bool = False,
+    ) -> Iterator[Explanation]:
+        """Explain many photographs, each with its own targets; equal to as many single calls.
+
+        Explanations come one after the other while later photographs are still to be read, so that memory stays
+        bounded however many there are.
+
+        Raises:
+            TargetError: if there is not one list of targets for each photograph.
+        """
+        pictures = list(pictures)
+        wanted = [None] * len(pictures) if targets is None else list(targets)
+        if len(wanted) != len(pictures):
+            raise TargetError(f"There are {len(pictures)} photographs but {len(wanted)} lists of targets.")
+        return self._batch(pictures, wanted, methods, keep)
+
+    def _batch(
+        self, pictures: list[Any], wanted: list[Any], methods: Sequence[str], keep: bool
+    ) -> Iterator[Explanation]:
+        for first in range(0, len(pictures), CHUNK):
+            chunk = slice(first, first + CHUNK)
+            yield from self._explain([self.see(picture) for picture in pictures[chunk]], wanted[chunk], methods, keep)
+
+    def see(self, picture: Any) -> np.ndarray:
+        """The picture as the network sees it, (S, S, 3) uint8."""
+        return photo.see(photo.read(picture), self.size, fit=self._fit, source_size=self._source_size)
+
+    def probabilities(self, picture: Any) -> np.ndarray:
+        """Probabilities (C,) of a photograph, without a backward pass."""
+        logits = self._engine.logits(self.see(picture)[None].astype("float32"))[0]
+        return _per_label(logits)[1]
+
+    def warm_up(self) -> None:
+        """Trace or compile now what the first call would wait for."""
+        self(np.zeros((self.size, self.size, 3), np.uint8), targets=[0])
+
+    def _explain(
+        self, seen: list[np.ndarray], wanted: list[Any], methods: Sequence[str], keep: bool
+    ) -> Iterator[Explanation]:
+        formulas = {method: _formula(method) for method in methods}
+        images = np.stack(seen).astype("float32")
+        if any(targets is None for targets in wanted) and self._units > 1:
+            best = self._engine.logits(images).argmax(axis=1)
+            wanted = [[int(one)] if targets is None else targets for targets, one in zip(wanted, best, strict=True)]
+        for index, targets in enumerate(wanted):
+            numbers = None if targets is None else [self._number(target) for target in targets]
+            yield self._one(seen[index], images[index : index + 1], numbers, formulas, keep)
+
+    def _one(
+        self, seen: np.ndarray, image: np.ndarray, numbers: list[int] | None, formulas: Mapping[str, Any], keep: bool
+    ) -> Explanation:
+        if self._units == 1:
+            # One logit has one gradient; the other class's evidence is its negative.
+            found = self._engine(image, np.ones((1, 1, 1), np.float32))
+            logits, probabilities = _per_label(found.logits[0])
+            numbers = [int(probabilities.argmax())] if numbers is None else numbers
+            signs = np.array([1.0 if number == 1 else -1.0 for number in numbers], np.float32)[
+                None, :, None, None, None
+            ]
+            gradients = {name: values * signs for name, values in found.gradients.items()}
+            found = Pass(found.logits, found.activations, gradients)
+        else:
+            numbers = numbers or []
+            found = self._engine(image, np.eye(self._units, dtype=np.float32)[numbers][None])
+            logits, probabilities = _per_label(found.logits[0])
+        maps = {method: _maps(formula, found) for method, formula in formulas.items()}
+        return Explanation(
+            seen,
+            logits,
+            probabilities,
+            self.labels,
+            self.layers,
+            tuple(self.labels[number] for number in numbers),
+            maps,
+            found if keep else None,
+        )
+
+    def _number(self, target: Target) -> int:
+        if isinstance(target, str) and target in self.labels:
+            return self.labels.index(target)
+        if isinstance(target, (int, np.integer)) and 0 <= target < len(self.labels):
+            return int(target)
+        known = ", ".join(self.labels[:10]) + (", ..." if len(self.labels) > 10 else "")
+        raise TargetError(f"There is no class {target!r}; the classes are: {known}.")
+
+
+def _maps(formula: Any, found: Pass) -> dict[str, np.ndarray]:
+    maps = {}
+    for name, activations in found.activations.items():
+        gradients = found.gradients[name][0]
+        maps[name] = formula(np.broadcast_to(activations, gradients.shape), gradients)
+    return maps
+
+
+def _per_label(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and probabilities for each label."""
+    if logits.shape == (1,):
+        both = np.array([-logits[0], logits[0]], np.float32)
+        return both, (1 / (1 + np.exp(-both.astype("float64")))).astype("float32")
+    shifted = np.exp(logits.astype("float64") - logits.max())
+    return logits, (shifted / shifted.sum()).astype("float32")
+
+
+def _formula(method: str) -> Any:
+    if method not in FORMULAS:
+        raise EngineError(f"There is no method {method!r}; the methods are: {', '.join(FORMULAS)}.")
+    return FORMULAS[method]
+
+
+def _labels(labels: Sequence[str] | None, units: int) -> tuple[str, ...]:
+    count = max(2, units)
+    if labels is None:
+        return tuple(str(number) for number in range(count))
+    if len(labels) != count:
+        raise TargetError(f"There are {len(labels)} labels, but the model tells {count} classes apart.")
+    return tuple(map(str, labels))
+
+
+def _choose(layers: tuple[Layer, ...], names: Sequence[str] | None) -> tuple[Layer, ...]:
+    if names is None:
+        return layers
+    known = [layer.name for layer in layers]
+    strangers = [name for name in names if name not in known]
+    if strangers:
+        raise LayerError(f"There is no layer {strangers[0]!r}; the layers are: {', '.join(known)}.")
+    return tuple(layer for layer in layers if layer.name in names)
+
+
+def _engine(name: str, model: Any, layers: tuple[Layer, ...], size: int, threads: int | None) -> tuple[str, Engine]:
+    if name not in ENGINES:
+        raise EngineError(f"There is no engine {name!r}; the engines are: {', '.join(ENGINES)}.")
+    if name != "tensorflow":
+        from explain.engine_openvino import OpenVinoEngine
+
+        try:
+            return "openvino", OpenVinoEngine(model, [layer.name for layer in layers], size, threads=threads)
+        except EngineError:
+            if name == "openvino":
+                raise
+    from explain.engine_tensorflow import TensorFlowEngine
+
+    return "tensorflow", TensorFlowEngine(model, layers)

@@ -1,0 +1,196 @@
+"""Which layers of a network are explained, and where each of their cells looks.
+
+An EfficientNet's layers are declared: `stem`, every MBConv block's output (after the residual sum where there is
+one), `top`. They are found by the names that Keras gives them. In any other network the layers are the last activation
+of each spatial size, by their own names.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from explain.errors import LayerError
+
+BLOCK = re.compile(r"block(\d+)([a-z])_")
+
+
+@dataclass(frozen=True)
+class Block:
+    """What an MBConv block is (Tan and Le 2019, table 1; the fused form of EfficientNetV2 has no depthwise part).
+
+    Attributes:
+        kernel: side of the depthwise (or fused) convolution's kernel, in cells of its input.
+        stride: its stride.
+        expansion: how many times more channels there are inside the block than enter it.
+        channels_in, channels_out: channels that enter and leave.
+        se_ratio: squeeze-and-excitation's bottleneck as a share of the entering channels; 0 without one.
+        residual: whether the block's input is added to its output.
+    """
+
+    kernel: int
+    stride: int
+    expansion: int
+    channels_in: int
+    channels_out: int
+    se_ratio: float
+    residual: bool
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One explained layer.
+
+    Attributes:
+        name: `stem`, `1a` .. `7a`, `top`; or the Keras name in other networks.
+        keras_name: the Keras layer whose output this is.
+        shape: (H, W, C).
+        stride: pixels of the input between neighbouring cells.
+        receptive_field: side of the square of input pixels that a cell's convolutions reach (squeeze-and-excitation
+            sees the whole picture besides; it is left out, as is usual).
+        offset: input pixel at which the first cell is centred; cell i is centred at `offset + stride * i`, with the
+            centre of the first pixel at 0. A plain resize would draw it at `(stride - 1) / 2 + stride * i`.
+        block: facts of the MBConv block, None for other layers.
+    """
+
+    name: str
+    keras_name: str
+    shape: tuple[int, int, int]
+    stride: int
+    receptive_field: int
+    offset: float
+    block: Block | None = None
+
+
+@dataclass(frozen=True)
+class _View:
+    """Where the cells of one tensor look: spacing, receptive field and centre of the first cell, in input pixels."""
+
+    stride: int = 1
+    reach: int = 1
+    centre: float = 0.0
+
+    def through(self, kernel: int, stride: int, before: int, dilation: int = 1) -> "_View":
+        span = (kernel - 1) * dilation
+        return _View(
+            self.stride * stride, self.reach + span * self.stride, self.centre + (span / 2 - before) * self.stride
+        )
+
+
+def layers_of(model: Any) -> tuple[Layer, ...]:
+    """The explained layers of a flat functional Keras model, from the input to the head.
+
+    Raises:
+        LayerError: if no layer of the model has cells to explain.
+    """
+    views = _views(model)
+    names = [layer.name for layer in model.layers]
+    chosen = _efficientnet(names) or _stages(model)
+    if not chosen:
+        raise LayerError(f"{model.name} has no layer with rows and columns, so there is nothing to map.")
+    found = []
+    for name, keras_name in chosen.items():
+        layer = model.get_layer(keras_name)
+        view = views[keras_name]
+        block = _block(model, name, names) if BLOCK.match(keras_name) else None
+        shape = tuple(int(side) for side in layer.output.shape[1:])
+        found.append(Layer(name, keras_name, shape, view.stride, view.reach, view.centre, block))  # type: ignore[arg-type]
+    return tuple(found)
+
+
+def _efficientnet(names: list[str]) -> dict[str, str]:
+    if "top_activation" not in names or not any(BLOCK.match(name) for name in names):
+        return {}
+    chosen = {"stem": "stem_activation"}
+    for name in names:
+        if match := BLOCK.match(name):
+            # The last layer of a block in the graph's order is its output.
+            chosen[match[1] + match[2]] = name
+    return chosen | {"top": "top_activation"}
+
+
+def _stages(model: Any) -> dict[str, str]:
+    """The last activation of each spatial size; where a size has none, its last convolution or sum."""
+    import keras
+
+    last: dict[tuple[int, int], tuple[bool, str]] = {}
+    for layer in model.layers:
+        shape = _spatial(layer)
+        if shape is None or min(shape) < 2:
+            continue
+        is_activation = isinstance(layer, (keras.layers.ReLU, keras.layers.Activation, keras.layers.LeakyReLU)) or (
+            getattr(layer, "activation", None) not in (None, keras.activations.linear)
+        )
+        computes = is_activation or isinstance(
+            layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D, keras.layers.Add)
+        )
+        if computes and (is_activation or not last.get(shape, (False, ""))[0]):
+            last[shape] = (is_activation, layer.name)
+    return {name: name for _, name in last.values()}
+
+
+def _spatial(layer: Any) -> tuple[int, int] | None:
+    shape = getattr(getattr(layer, "output", None), "shape", ())
+    if len(shape) != 4 or None in shape[1:]:
+        return None
+    return int(shape[1]), int(shape[2])
+
+
+def _block(model: Any, name: str, names: list[str]) -> Block:
+    parts = {
+        part.removeprefix(f"block{name}_"): model.get_layer(part) for part in names if part.startswith(f"block{name}_")
+    }
+    first = next(iter(parts.values()))
+    spatial = parts.get("dwconv") or parts.get("dwconv2") or parts.get("expand_conv") or parts["project_conv"]
+    entering = int(first.input.shape[-1])
+    inside = int(parts["expand_conv"].filters) if "expand_conv" in parts else entering
+    strides = spatial.strides[0]
+    leaving = next(reversed(parts.values())).output.shape[-1]
+    squeezed = parts["se_reduce"].filters / entering if "se_reduce" in parts else 0.0
+    return Block(
+        kernel=int(spatial.kernel_size[0]),
+        stride=int(strides),
+        expansion=inside // entering,
+        channels_in=entering,
+        channels_out=int(leaving),
+        se_ratio=round(squeezed, 4),
+        residual="add" in parts,
+    )
+
+
+def _views(model: Any) -> dict[str, _View]:
+    """Where each layer's cells look, by layer name, following the graph from its input."""
+    views: dict[str, _View] = {}
+    for layer in model.layers:
+        sources = list(_sources(layer))
+        size = _spatial(layer)
+        # A gate of squeeze-and-excitation is (1, 1): it scales cells and moves none.
+        known = [
+            views[source.name] for source in sources if source.name in views and _spatial(source) not in (None, (1, 1))
+        ]
+        view = max(known, key=lambda one: one.reach, default=_View())
+        if size is not None:
+            views[layer.name] = _after(layer, view, _spatial(sources[0]) if sources else None)
+    return views
+
+
+def _sources(layer: Any) -> Iterator[Any]:
+    for node in layer._inbound_nodes[:1]:
+        for parent in node.parent_nodes:
+            yield parent.operation
+
+
+def _after(layer: Any, view: _View, size: tuple[int, int] | None) -> _View:
+    padding = getattr(layer, "padding", None)
+    if type(layer).__name__ == "ZeroPadding2D":
+        return view.through(1, 1, padding[0][0])
+    kernel = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
+    if kernel is None or size is None or not isinstance(padding, str):
+        return view
+    stride = layer.strides[0]
+    dilation = getattr(layer, "dilation_rate", (1, 1))[0]
+    span = (kernel[0] - 1) * dilation + 1
+    before = 0
+    if padding == "same":
+        before = max((-(-size[0] // stride) - 1) * stride + span - size[0], 0) // 2
+    return view.through(kernel[0], stride, before, dilation)

@@ -1,0 +1,146 @@
+"""Any Keras 3 classifier as one flat float32 graph from pixels to logits.
+
+Libraries that read `layer.output` of a nested backbone end in "Graph disconnected". Here a nested model is written out
+again, layer by layer with the same weights, and the person's own model is never touched: no layer is called again, no
+flag is set.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from explain.errors import LayerError
+
+
+@dataclass(frozen=True)
+class Network:
+    """A classifier ready to be explained.
+
+    Attributes:
+        model: flat functional `keras.Model` from pixels (B, S, S, 3) to logits (B, U).
+        size: S, in pixels.
+        units: U.
+        explains: `logits`, or `outputs` where the model ends in something that cannot be undone.
+    """
+
+    model: Any
+    size: int
+    units: int
+    explains: str
+
+
+def network_of(model: Any, output: str | None = None) -> Network:
+    """Write a classifier as one flat graph that ends in logits.
+
+    A model that is flat and float32 already shares its layers with the result; a nested one, or one of mixed
+    precision, is copied with its weights as they are now.
+
+    Args:
+        model: a Keras 3 `Model`: functional or sequential, flat or nested to any depth.
+        output: the name of the output to explain, for models with several.
+
+    Raises:
+        LayerError: if the model is subclassed, was never built, does not take one square colour picture, or does not
+            end in one row of numbers for each picture.
+    """
+    import keras
+
+    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+        raise LayerError("This is not a Keras model with a known graph: build it with an Input, not as a subclass.")
+    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4 or model.inputs[0].shape[-1] != 3:
+        raise LayerError(f"{model.name} does not take one colour picture (rows, columns, 3).")
+    flat = model if _is_flat(model) else _flatten(model)
+    logits, explains = _logits(flat, _output(flat, model, output))
+    if len(logits.shape) != 2:
+        raise LayerError(f"{model.name} ends in an output of shape {tuple(logits.shape)}, not in one row of logits.")
+    height, width = flat.inputs[0].shape[1:3]
+    if height != width:
+        raise LayerError(f"{model.name} takes pictures of {height} x {width} pixels; only squares are explained.")
+    ready = keras.Model(flat.inputs[0], logits, name=flat.name)
+    return Network(ready, int(height or 224), int(logits.shape[-1]), explains)
+
+
+def _is_flat(model: Any) -> bool:
+    import keras
+
+    return (
+        model.inputs[0].shape[1] is not None
+        and not isinstance(model, keras.Sequential)
+        and not any(isinstance(layer, keras.Model) for layer in model.layers)
+        and all(layer.dtype_policy.name == "float32" for layer in model.layers)
+    )
+
+
+def _flatten(model: Any) -> Any:
+    """A flat float32 copy of a nested model, with its weights."""
+    import keras
+
+    side = next((size for size in model.inputs[0].shape[1:3] if size), 224)
+    pairs: list[tuple[Any, Any]] = []
+
+    def copy(layer: Any) -> Any:
+        config = layer.get_config()
+        if "dtype" in config:
+            config["dtype"] = "float32"
+        fresh = type(layer).from_config(config)
+        pairs.append((layer, fresh))
+        return fresh
+
+    def call(part: Any, *arguments: Any, **options: Any) -> Any:
+        if isinstance(part, keras.Model):
+            options.pop("training", None)
+            return run(part, *arguments)
+        if not isinstance(part, keras.layers.Layer):
+            return part(*arguments, **options)
+        options.pop("training", None)
+        return copy(part)(*arguments, **options)
+
+    def run(part: Any, inputs: Any) -> Any:
+        if isinstance(part, keras.Sequential):
+            for layer in part.layers:
+                inputs = call(layer, inputs)
+            return inputs
+        if not getattr(part, "inputs", None):
+            raise LayerError(f"{part.name} is a subclass without a known graph, so its layers cannot be followed.")
+        return part._run_through_graph(inputs, operation_fn=lambda operation: lambda *a, **k: call(operation, *a, **k))
+
+    image = keras.Input((side, side, 3), name="image")
+    try:
+        flat = keras.Model(image, run(model, image), name=model.name)
+    except ValueError as error:
+        raise LayerError(f"{model.name} cannot be written as one graph: {str(error).splitlines()[0]}") from error
+    for old, fresh in pairs:
+        fresh.set_weights(old.get_weights())
+        if isinstance(fresh, keras.layers.Normalization) and fresh.built:
+            fresh.finalize_state()
+    return flat
+
+
+def _output(flat: Any, model: Any, name: str | None) -> Any:
+    names = list(getattr(model, "output_names", None) or [model.name])
+    if name is None:
+        if len(names) > 1:
+            raise LayerError(f"{model.name} has several outputs ({', '.join(names)}): say which one to explain.")
+        return flat.outputs[0]
+    if name not in names:
+        raise LayerError(f"{model.name} has no output called {name!r}; it has: {', '.join(names)}.")
+    return flat.outputs[names.index(name)]
+
+
+def _logits(flat: Any, output: Any) -> tuple[Any, str]:
+    """The tensor before a final sigmoid or softmax."""
+    import keras
+
+    last = output._keras_history.operation
+    squashing = (keras.activations.sigmoid, keras.activations.softmax)
+    if isinstance(last, keras.layers.Softmax) or (
+        isinstance(last, keras.layers.Activation) and last.activation in squashing
+    ):
+        return last.input, "logits"
+    activation = getattr(last, "activation", keras.activations.linear)
+    if activation in squashing and isinstance(last, keras.layers.Dense):
+        config = last.get_config() | {"activation": "linear", "name": f"{last.name}_logits"}
+        plain = keras.layers.Dense.from_config(config)
+        logits = plain(last.input)
+        plain.set_weights(last.get_weights())
+        return logits, "logits"
+    return output, "logits" if activation in (None, keras.activations.linear) else "outputs"

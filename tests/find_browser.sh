@@ -1,0 +1,27 @@
+#!/bin/sh
+# Print the Chromium that the browser tests use; with --install, fetch one first where there is none.
+# Order: PARALLAX_CHROMIUM, one on the PATH, Playwright's own, the system's package.
+set -u
+bin=$1
+find_one() {
+    for candidate in "${PARALLAX_CHROMIUM:-}" chromium chromium-browser google-chrome; do
+        [ -n "$candidate" ] && command -v "$candidate" && return 0
+    done
+    own=$("$bin/python" -c 'from playwright.sync_api import sync_playwright as s
+with s() as p: print(p.chromium.executable_path)' 2>/dev/null)
+    [ -x "$own" ] && echo "$own" && return 0
+    return 1
+}
+if find_one >/tmp/parallax-browser.$$; then
+    [ "${2:-}" = --install ] || cat /tmp/parallax-browser.$$
+    rm -f /tmp/parallax-browser.$$
+    exit 0
+fi
+rm -f /tmp/parallax-browser.$$
+[ "${2:-}" = --install ] || exit 1
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null && exit 0
+fi
+"$bin/python" -m playwright install chromium && exit 0
+echo "The browser tests need Chromium: install it, or name one in PARALLAX_CHROMIUM." >&2
+exit 1

@@ -1,0 +1,147 @@
+"""A run saved is the run loaded: in a new process, with the right weights and the right graph, or not at all."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from models import Card, ModelError, graphs, load, save
+from models.fingerprint import fingerprint, picture, same
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(3)
+    built = graphs.build("EfficientNetB0", SIZE, 1)
+    for layer in built.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            # The values that a training sets; with the defaults a lost mean would go unseen.
+            layer.set_weights([np.array([0.5, 0.4, 0.3]), np.array([0.05, 0.06, 0.07]), np.array(0)])
+            layer.finalize_state()
+        if isinstance(layer, keras.layers.BatchNormalization):
+            # Without this an untrained network answers every picture with nearly zero.
+            gamma, beta, mean, variance = layer.get_weights()
+            layer.set_weights([gamma * 2, beta + 0.1, mean, variance * 0.5])
+    return built
+
+
+@pytest.fixture(scope="module")
+def card():
+    return Card("cats_vs_dogs", "test", "EfficientNetB0", ("cat", "dog"), SIZE, 1, head={"dropout": 0.2})
+
+
+@pytest.fixture(scope="module")
+def folder(model, card, tmp_path_factory):
+    where = tmp_path_factory.mktemp("checkpoints") / "cats_vs_dogs" / "test"
+    save(model, card, where)
+    return where
+
+
+def test_a_new_process_gives_the_same_logits(folder):
+    code = (
+        "import sys, models; from models.fingerprint import fingerprint;"
+        "run = models.load(sys.argv[1]); print(*fingerprint(run.model, run.input_size))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code, str(folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    here = load(folder).card.fingerprint
+    assert np.allclose([float(word) for word in said.stdout.split()], here, rtol=1e-5, atol=1e-6)
+
+
+def test_weights_are_stored_as_float16_and_little_is_lost(model, folder):
+    import h5py
+
+    kinds = set()
+    with h5py.File(folder / "model.weights.h5") as file:
+        file.visititems(lambda _, item: kinds.add(str(item.dtype)) if hasattr(item, "dtype") else None)
+    assert "float32" not in kinds
+    assert (folder / "model.weights.h5").stat().st_size < 8.0e6
+    run = load(folder)
+    for stored, own in zip(run.model.get_weights(), model.get_weights(), strict=True):
+        # Dropout's generator has integers of its own.
+        assert own.dtype != "float32" or np.allclose(stored, own, rtol=1e-3, atol=1e-5)
+
+
+def test_the_fingerprint_catches_other_weights(folder, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    stranger = graphs.build("EfficientNetB0", SIZE, 1)
+    stranger.save_weights(other / "model.weights.h5")
+    with pytest.raises(ModelError, match="not those of its card"):
+        load(other)
+    content = json.loads((other / "card.json").read_text())
+    (other / "card.json").write_text(json.dumps(content | {"sha256": ""}))
+    with pytest.raises(ModelError, match="does not give the logits of its card"):
+        load(other)
+
+
+def test_the_fingerprint_catches_another_graph(folder):
+    run = load(folder)
+    image = keras.Input((SIZE, SIZE, 3))
+    scaled = keras.Model(image, run.model(keras.layers.Rescaling(1 / 255)(image)))
+    assert same(run.card.fingerprint, fingerprint(run.model, SIZE))
+    assert not same(run.card.fingerprint, fingerprint(scaled, SIZE))
+
+
+def test_loading_leaves_a_model_that_does_not_train(folder):
+    run = load(folder)
+    before = [weight.copy() for weight in run.model.get_weights()]
+    run.model(picture(SIZE), training=True)
+    assert not run.model.trainable_weights
+    assert all(np.array_equal(a, b) for a, b in zip(before, run.model.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("harm", ["missing", "truncated", "no card", "card is not json", "card lacks its task"])
+def test_a_damaged_checkpoint_is_one_plain_sentence(folder, tmp_path, harm):
+    hurt = tmp_path / "hurt"
+    shutil.copytree(folder, hurt)
+    weights, card = hurt / "model.weights.h5", hurt / "card.json"
+    if harm == "missing":
+        weights.unlink()
+    elif harm == "truncated":
+        weights.write_bytes(weights.read_bytes()[:50_000])
+    elif harm == "no card":
+        card.unlink()
+    elif harm == "card is not json":
+        card.write_text("{")
+    else:
+        card.write_text(
+            json.dumps({key: value for key, value in json.loads(card.read_text()).items() if key != "task"})
+        )
+    with pytest.raises(ModelError) as caught:
+        load(hurt)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) > 20
+
+
+def test_an_unknown_run_names_those_that_there_are(folder):
+    with pytest.raises(ModelError, match="cats_vs_dogs/test"):
+        load("cats_vs_dogs/nobody", folder.parents[1])
+    assert load("cats_vs_dogs/test", folder.parents[1]).name == "cats_vs_dogs/test"
+
+
+def test_a_keras_file_loads_without_a_card(model, tmp_path):
+    path = tmp_path / "mine.keras"
+    model.save(path)
+    run = load(path)
+    assert run.labels == ("0", "1")
+    assert np.allclose(run.model(picture(SIZE)), model(picture(SIZE), training=False), rtol=1e-4, atol=1e-5)
+
+
+def test_a_file_that_is_no_model_is_one_plain_sentence(tmp_path):
+    path = tmp_path / "fake.keras"
+    path.write_bytes(b"not a model")
+    with pytest.raises(ModelError, match="not a Keras model"):
+        load(path)

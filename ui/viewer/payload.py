@@ -1,0 +1,184 @@
+"""Everything that the viewer draws, as one description and a list of byte strings, sent once.
+
+The description is plain JSON. Maps travel as int8 (value = strength * q / 127), feature maps as uint8, both row by row;
+pictures as PNG.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from explain import Explanation
+from explain.agreement import agreement, strength
+
+CHANNELS = 24
+"""Feature maps sent for a block: the channels that carry most of the score."""
+CHANNEL_SIDE = 56
+"""Largest side of a feature map, in cells; larger ones are averaged down, as they are shown small."""
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What travels to the viewer.
+
+    Attributes:
+        meta: the description, see viewer.js.
+        blobs: what it points to by position.
+    """
+
+    meta: dict[str, Any]
+    blobs: list[bytes]
+
+
+class _Blobs:
+    def __init__(self) -> None:
+        self.all: list[bytes] = []
+
+    def add(self, content: bytes) -> int:
+        self.all.append(content)
+        return len(self.all) - 1
+
+
+def payload(
+    photo_name: str, source: tuple[int, int], runs: Mapping[str, Explanation], names: Mapping[str, str], task: str
+) -> Payload:
+    """Describe one photograph as several runs see it.
+
+    Args:
+        photo_name: what the person calls it.
+        source: width and height of the photograph, in pixels.
+        runs: `<task>/<run>` -> its explanation, made with `keep=True` for the same targets.
+        names: what each run is called on the page.
+        task: the task.
+    """
+    blobs = _Blobs()
+    first = next(iter(runs.values()))
+    meta: dict[str, Any] = {
+        "photo": {
+            "name": photo_name,
+            "blob": blobs.add(png(first.seen)),
+            "size": first.seen.shape[0],
+            "width": source[0],
+            "height": source[1],
+        },
+        "task": task,
+        "classes": [{"label": label, "index": first.labels.index(label)} for label in first.targets],
+        "layers": [
+            {
+                "name": layer.name,
+                "shape": layer.shape,
+                "stride": layer.stride,
+                "offset": layer.offset,
+                "receptive_field": layer.receptive_field,
+                "block": vars(layer.block) if layer.block else None,
+            }
+            for layer in first.layers
+        ],
+        "runs": [
+            _run(name, names[name], "abc"[side % 3], found, blobs) for side, (name, found) in enumerate(runs.items())
+        ],
+        "agreement": _agreement(list(runs.values())),
+    }
+    digest = hashlib.sha256(json.dumps(meta, default=float).encode())
+    for blob in blobs.all:
+        digest.update(blob)
+    meta["key"] = digest.hexdigest()[:16]
+    return Payload(meta, blobs.all)
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A picture (H, W, 3) uint8 as PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def _run(name: str, shown: str, hue: str, found: Explanation, blobs: _Blobs) -> dict[str, Any]:
+    order = np.argsort(-found.probabilities)[:5]
+    classes = [found.labels.index(label) for label in found.targets]
+    return {
+        "id": name,
+        "name": shown,
+        "hue": hue,
+        "probabilities": [round(float(found.probabilities[index]), 6) for index in classes],
+        "logits": [round(float(found.logits[index]), 6) for index in classes],
+        "top": [{"label": found.labels[i], "probability": round(float(found.probabilities[i]), 6)} for i in order],
+        "maps": _maps(found, blobs),
+        "channels": {layer.name: _channels(found, layer.name, blobs) for layer in found.layers},
+    }
+
+
+def _maps(found: Explanation, blobs: _Blobs) -> list[list[dict[str, Any]]]:
+    packed: list[bytes] = []
+    place = 0
+    maps: list[list[dict[str, Any]]] = []
+    blob = len(blobs.all)
+    for target in range(len(found.targets)):
+        row = []
+        for layer in found.layers:
+            values = found.maps["grad_cam"][layer.name][target]
+            top = strength(values)
+            content = np.round(values * (127 / top) if top else values * 0).astype(np.int8).tobytes()
+            row.append({"blob": blob, "at": place, "strength": float(f"{top:.6g}")})
+            packed.append(content)
+            place += len(content)
+        maps.append(row)
+    blobs.add(b"".join(packed))
+    return maps
+
+
+def _channels(found: Explanation, layer: str, blobs: _Blobs) -> dict[str, Any]:
+    shares = found.contributions(layer)
+    shares = shares / np.maximum(np.abs(shares).sum(axis=1, keepdims=True), 1e-12)
+    chosen = np.argsort(-np.abs(shares).max(axis=0))[:CHANNELS]
+    assert found.evidence is not None
+    planes = np.maximum(found.evidence.activations[layer][0][..., chosen], 0)
+    factor = -(-planes.shape[0] // CHANNEL_SIDE)
+    height, width = (side // factor for side in planes.shape[:2])
+    planes = planes[: height * factor, : width * factor]
+    planes = planes.reshape(height, factor, width, factor, -1).mean(axis=(1, 3))
+    peaks = planes.max(axis=(0, 1))
+    content = np.round(planes * (255 / np.maximum(peaks, 1e-12))).astype(np.uint8)
+    return {
+        "height": height,
+        "width": width,
+        "blob": blobs.add(content.transpose(2, 0, 1).tobytes()),
+        "at": 0,
+        "ids": chosen.tolist(),
+        "peak": [float(f"{peak:.4g}") for peak in peaks],
+        "share": [[round(float(share), 5) for share in row[chosen]] for row in shares],
+    }
+
+
+def _agreement(runs: Sequence[Explanation]) -> list[list[float | None]]:
+    """For each class and layer, how far the first two runs' maps agree; None where nothing can be said."""
+    if len(runs) < 2:
+        return []
+    rows = []
+    for target in range(len(runs[0].targets)):
+        row = []
+        for layer in runs[0].layers:
+            one, other = (found.maps["grad_cam"][layer.name][target] for found in runs[:2])
+            value = agreement(one, other)
+            row.append(round(float(value), 4) if np.isfinite(value) else None)
+        rows.append(row)
+    return rows
+
+
+def numbers(runs: Mapping[str, Explanation]) -> bytes:
+    """The numbers behind a payload as npz: keys `<task>/<run>/<method>/<layer>/<target>`, logits and probabilities."""
+    arrays: dict[str, Any] = {"seen": next(iter(runs.values())).seen}
+    for name, found in runs.items():
+        arrays |= {f"{name}/logits": found.logits, f"{name}/probabilities": found.probabilities}
+        for method, layers in found.maps.items():
+            for layer, maps in layers.items():
+                arrays |= {f"{name}/{method}/{layer}/{t}": one for t, one in zip(found.targets, maps, strict=True)}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()

@@ -1,0 +1,40 @@
+"""The viewer as a Streamlit component."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import streamlit as st
+
+from ui.viewer import bundle
+
+# Streamlit calls the default export again whenever data or theme change; mounting again updates what is there.
+ADAPTER = """
+export default function ({ data, parentElement, setTriggerValue }) {
+  const column = data.blobs.getChild("blob");
+  const blobs = Array.from({ length: column.length }, (_, index) => column.get(index));
+  mount(parentElement, {
+    meta: data.meta,
+    blobs,
+    state: readAddress(),
+    on: {
+      state: (_, hash) => writeAddress(hash),
+      pick: (id) => setTriggerValue("pick", id),
+    },
+  });
+}
+"""
+
+_component = st.components.v2.component("parallax_viewer", js=bundle.script() + ADAPTER, css=bundle.style())
+
+
+def viewer(meta: dict[str, Any], blobs: list[bytes], on_pick: Callable[[], None]) -> Any:
+    """Mount the viewer, or send it something new; the same `meta["key"]` is not drawn again.
+
+    Args:
+        meta, blobs: see viewer.js.
+        on_pick: called after a sample was picked; its id is then in the result's `pick`.
+    """
+    # Only a first-level table carries bytes; anything nested would arrive as text.
+    table = pa.table({"blob": pa.array(blobs, pa.binary())})
+    return _component(key="viewer", data={"blobs": table, "meta": meta}, on_pick_change=on_pick)
