@@ -4,6 +4,9 @@ import { blankCanvas, paint } from "./draw.js";
 import { formatSigned, layerLine } from "./words.js";
 import { el, ring, setText } from "./parts.js";
 
+/** So many channels have room for their share beside them. */
+const FEW = 12;
+
 /** Channels of a run at a layer in the order shown: [{id, share, peak, values, height, width}]. */
 export function shownChannels(channels, blobs, classIndex, signed, count) {
   if (!channels) return [];
@@ -35,7 +38,7 @@ export function blockPanel({ count, look, text }) {
       "div",
       { class: "px-block-head" },
       what,
-      el("div", { class: "px-stepper", role: "group", "aria-label": text.channels }, step(-1, text.fewer), number, el("span", { text: text.channels }), step(1, text.more)),
+      el("div", { class: "px-stepper", role: "group", "aria-label": text.channels }, step(-1, text.fewer), number, step(1, text.more), el("span", { text: text.channels })),
     ),
     rows,
   );
@@ -78,7 +81,7 @@ export function blockPanel({ count, look, text }) {
   function draw({ runs, order, blobs, layer, classIndex, signed, count: wanted, lut }) {
     setText(what, layerLine(layer));
     setText(number, String(wanted));
-    node.style.setProperty("--channels", String(wanted));
+    node.dataset.many = wanted > FEW ? "1" : "0";
     const anyGates = runs.some((run) => run.gates && Object.keys(run.gates).length);
     const all = runs.map((run) => shownChannels(run.channels?.[layer.name], blobs, classIndex, signed, wanted));
     const largest = Math.max(1e-12, ...all.flat().map(({ share }) => Math.abs(share) || 0));

@@ -86,7 +86,7 @@ export function depthControl({ move, toggle, text }) {
   let moving = {};
 
   function needle(hues) {
-    const rings = hues.map((hue) => svg("circle", { class: `px-eye px-hue-${hue}`, r: 7, pathLength: 100 }));
+    const rings = hues.map((hue) => svg("circle", { class: `px-eye px-hue-${hue}`, r: 8, pathLength: 100 }));
     moving = {
       stem: svg("line", { class: "px-needle" }),
       box: svg("rect", { class: "px-box", y: TICKS - 12, height: 20, rx: 2 }),
@@ -153,13 +153,14 @@ export function depthControl({ move, toggle, text }) {
     const agreement = mixed(line, position);
     const y = line ? heightOf(agreement) : BASE - 8;
     const shift = ringShift(agreement);
+    name.style.setProperty("--shift", `${(agreement === null ? 0 : shift / 4).toFixed(2)}px`);
     const slots = moving.rings.length;
     moving.rings.forEach((eye, run) => {
       const side = slots > 1 ? (2 * order.indexOf(run)) / (slots - 1) - 1 : 0;
       eye.setAttribute("cx", String(x + side * shift));
       eye.setAttribute("cy", String(y));
     });
-    for (const [key, at] of [["x1", x], ["x2", x], ["y1", y + 8], ["y2", TICKS - 12]]) moving.stem.setAttribute(key, String(at));
+    for (const [key, at] of [["x1", x], ["x2", x], ["y1", y + 9], ["y2", TICKS - 12]]) moving.stem.setAttribute(key, String(at));
     const half = layer.name.length > 2 ? 21 : 15;
     const middle = Math.min(width - half - 1, Math.max(half + 1, x));
     moving.box.setAttribute("x", String(middle - half));

@@ -24,7 +24,7 @@ export function rail(act, text) {
     oninput: () => act.blend(Number(blend.value) / 100),
   });
   const [from, to] = [el("span"), el("span")];
-  const blendRow = el("label", { class: "px-blend" }, from, blend, to, el("kbd", { text: "B", "aria-hidden": "true" }));
+  const blendRow = el("label", { class: "px-blend" }, el("span", { class: "px-quiet", text: text.blend }), from, blend, to, el("kbd", { text: "B", "aria-hidden": "true" }));
   const swap = tool(text.swap, "S", act.swap);
   const labels = tool(text.labels, "L", act.labels);
   const png = tool(text.png, null, act.png, "Download what is shown as PNG");
@@ -69,6 +69,12 @@ export function rail(act, text) {
   /** Presses what the state says. */
   function show(state, order, fade) {
     press(list, state.class);
+    const row = list.querySelector('[aria-pressed="true"]');
+    if (row) {
+      // Only the list scrolls, never the page.
+      const top = row.offsetTop - list.offsetTop;
+      list.scrollTop = Math.min(top, Math.max(list.scrollTop, top + row.offsetHeight - list.clientHeight));
+    }
     for (const [key, group] of Object.entries(groups)) press(group, state[key]);
     swap.setAttribute("aria-pressed", String(state.swap));
     labels.setAttribute("aria-pressed", String(state.labels));

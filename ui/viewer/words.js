@@ -4,7 +4,7 @@ export const TEXT = Object.freeze({
   agreement: "agreement",
   blend: "Blend",
   cells: "cells",
-  channels: "channels",
+  channels: "channels by % of the score",
   fewer: "Fewer channels",
   gates: "SE gates",
   labels: "Labels",

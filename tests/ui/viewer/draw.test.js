@@ -24,7 +24,7 @@ test("where only evidence for the class is shown, what speaks against it is tran
 test("signed colours are warm for and cold against, in both themes", () => {
   for (const dark of [false, true]) {
     const lut = lookUp(true, dark);
-    const [forIt, against] = [at(lut, 0.7), at(lut, -0.7)];
+    const [forIt, against] = [at(lut, 0.6), at(lut, -0.6)];
     assert.ok(forIt[0] > forIt[2], "for: more red than blue");
     assert.ok(against[2] > against[0], "against: more blue than red");
     assert.equal(forIt[3], against[3]);
