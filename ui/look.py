@@ -24,6 +24,7 @@ def page() -> None:
         st.error("There are no checkpoints in assets/checkpoints: train a run first, see `python -m training list`.")
         return
     with st.container(horizontal=True, key="toolbar", vertical_alignment="center"):
+        st.html('<h1 class="parallax-brand">Parallax</h1>', width="content")
         st.file_uploader(
             "Your photograph", key="upload", on_change=_take, args=("upload",), label_visibility="collapsed"
         )
@@ -33,16 +34,14 @@ def page() -> None:
         task, names = _choose_runs()
         download = st.empty()
         message = st.empty()
-    stage = st.empty()
     if not warm_up.done.is_set():
-        with stage:
-            _show(None, "")
+        _show(None, "")
         warm_up.done.wait()
+        st.rerun()
     shown, picked = _look(task, names, message)
     if shown is None:
         return
-    with stage:
-        _show(shown[0], picked)
+    _show(shown[0], picked)
     name = shown[0].meta["photo"]["name"].rsplit(".", 1)[0]
     download.download_button(
         "Numbers",

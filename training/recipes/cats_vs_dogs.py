@@ -9,14 +9,14 @@ validation split. What differs from the study: pictures are 0..255 as the networ
 
 from training.recipe import Augmentation, Optimizer, Plan, Recipe, Stage
 
-SGD = Optimizer("SGD", rate=0.001, tried=(0.0003, 0.001, 0.003, 0.01), options={"momentum": 0.9})
-ADAM = Optimizer("Adam", rate=0.0001, tried=(0.00003, 0.0001, 0.0003))
+SGD = Optimizer("SGD", rate=0.003, tried=(0.0003, 0.001, 0.003, 0.01), options={"momentum": 0.9})
+ADAM = Optimizer("Adam", rate=0.0003, tried=(0.00003, 0.0001, 0.0003, 0.001))
 
 RECIPE = Recipe(
     task="cats_vs_dogs",
     labels=("cat", "dog"),
     units=1,
-    stages=(Stage(epochs=4),),
+    stages=(Stage(epochs=3),),
     batch_size=32,
     augmentation=Augmentation(rotation=40, shear=0.2, zoom=0.2, flip=True),
     plans={"sgd": Plan(SGD), "adam": Plan(ADAM)},

@@ -117,13 +117,10 @@ function drawGates({ bars, mean }, run, layer, text) {
   const values = gates ? Array.from(gates.values) : [];
   const columns = Math.max(1, values.length);
   if (bars.width !== columns) Object.assign(bars, { width: columns, height: 1 });
-  const context = bars.getContext("2d");
-  context.clearRect(0, 0, columns, 1);
-  context.fillStyle = getComputedStyle(bars).color;
-  values.forEach((value, k) => {
-    context.globalAlpha = Math.min(1, Math.max(0, value));
-    context.fillRect(k, 0, 1, 1);
-  });
+  const pixels = new Uint32Array(columns);
+  values.forEach((value, k) => (pixels[k] = (Math.round(255 * Math.min(1, Math.max(0, value))) << 24) >>> 0));
+  const image = new ImageData(new Uint8ClampedArray(pixels.buffer), columns, 1);
+  bars.getContext("2d").putImageData(image, 0, 0);
   const average = values.reduce((sum, value) => sum + value, 0) / columns;
   const words = gates ? `${values.length} ${text.gates}, mean ${average.toFixed(2)}` : `no ${text.gates} at ${layer.name}`;
   setText(mean, words);

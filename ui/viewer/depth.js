@@ -83,6 +83,7 @@ export function depthControl({ move, toggle, text }) {
   let layers = [];
   let line = null;
   let width = 0;
+  let close = false;
   let moving = {};
 
   function needle(hues) {
@@ -103,7 +104,7 @@ export function depthControl({ move, toggle, text }) {
     range.max = String(layers.length - 1);
     const at = (index) => tickAt(index, layers.length, width);
     const gap = at(1) - at(0);
-    const close = gap < 30;
+    close = gap < 30;
     const parts = [];
     stages(layers).forEach((stage, k) => {
       const from = k ? at(stage.from) - gap / 2 : 0;
@@ -161,7 +162,7 @@ export function depthControl({ move, toggle, text }) {
       eye.setAttribute("cy", String(y));
     });
     for (const [key, at] of [["x1", x], ["x2", x], ["y1", y + 9], ["y2", TICKS - 12]]) moving.stem.setAttribute(key, String(at));
-    const half = layer.name.length > 2 ? 21 : 15;
+    const half = (layer.name.length > 2 ? 21 : 15) * (close ? 0.72 : 1);
     const middle = Math.min(width - half - 1, Math.max(half + 1, x));
     moving.box.setAttribute("x", String(middle - half));
     moving.box.setAttribute("width", String(2 * half));

@@ -112,7 +112,7 @@ function pathOf(segments, shift) {
 
 /** A length on a canvas that looks like one in a square of 320, and never much smaller than a CSS pixel. */
 function unitOf(canvas) {
-  return Math.max(canvas.width / 320, (0.9 * canvas.width) / (canvas.clientWidth || 320));
+  return Math.max(canvas.width / 320, 0.9 * (globalThis.devicePixelRatio || 1));
 }
 
 /** Draws a photo over the whole canvas. */
@@ -144,14 +144,14 @@ export function drawMap(canvas, prepared, size, native, weight = 1) {
 }
 
 /** Marks the strongest place with a small ring and the value there. `x`, `y` in pixels of the photo. */
-export function drawPeak(canvas, { x, y, text }, size) {
+export function drawPeak(canvas, { x, y, text, font }, size) {
   const context = canvas.getContext("2d");
   const unit = unitOf(canvas);
   const px = Math.min(canvas.width, Math.max(0, ((x + 0.5) * canvas.width) / size));
   const py = Math.min(canvas.height, Math.max(0, ((y + 0.5) * canvas.height) / size));
   const left = px > canvas.width * 0.8;
   context.save();
-  context.font = `600 ${13 * unit}px ${getComputedStyle(canvas).fontFamily || "sans-serif"}`;
+  context.font = `600 ${13 * unit}px ${font}`;
   context.textAlign = left ? "right" : "left";
   context.textBaseline = "middle";
   const textY = Math.min(canvas.height - 10 * unit, Math.max(10 * unit, py));

@@ -123,7 +123,8 @@ const VISIBLE = 0.02;
 /** True when there is nothing to show: no strength, or nothing for the class where only that is asked. */
 export function isBlank(values, strength, signed) {
   if (!(Number.isFinite(strength) && strength > 0)) return true;
-  return Math.abs(peakOf(values, 1, signed).value) < VISIBLE * 127 || (!signed && !values.some((q) => q > 0));
+  const { value } = peakOf(values, 1, signed);
+  return (signed ? Math.abs(value) : value) < VISIBLE * 127;
 }
 
 /** The stretches of a line without gaps: [[{index, value}, ...], ...]; null and NaN are gaps. */

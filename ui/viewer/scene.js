@@ -12,6 +12,7 @@ export class Scene {
     this.size = meta.photo.size;
     this.grey = photo ? greyPhoto(photo, this.size) : null;
     this.prepared = new Map();
+    this.readings = new Map();
     this.view = {};
   }
 
@@ -24,7 +25,9 @@ export class Scene {
     this.view = view;
     this.lut = lookUp(view.signed, dark);
     this.keyLut = lookUp(view.signed, dark, true);
+    this.channelLut = lookUp(false, dark, true);
     this.prepared.clear();
+    this.readings.clear();
   }
 
   /** One map: {values Int8Array, full, strength, height, width}; strength 0 where there is none. */
@@ -40,6 +43,12 @@ export class Scene {
 
   /** The numbers beside a map: {strength, full (what full colour stands for), blank, peak {x, y, value}}. */
   reading(run, layerIndex) {
+    const key = `${run} ${layerIndex}`;
+    if (!this.readings.has(key)) this.readings.set(key, this.#read(run, layerIndex));
+    return this.readings.get(key);
+  }
+
+  #read(run, layerIndex) {
     const layer = this.meta.layers[layerIndex];
     const map = this.map(run, layerIndex);
     const { signed, scale } = this.view;
@@ -94,9 +103,9 @@ export class Scene {
   }
 
   /** Marks where one map is strongest, and how strong. */
-  drawStrongest(canvas, run, layerIndex) {
+  drawStrongest(canvas, run, layerIndex, font) {
     const { peak } = this.reading(run, layerIndex);
-    if (peak) drawPeak(canvas, { ...peak, text: formatNumber(peak.value) }, this.size);
+    if (peak) drawPeak(canvas, { ...peak, text: formatNumber(peak.value), font }, this.size);
   }
 
   /** The photo alone, or under the activation of one channel. */

@@ -27,7 +27,7 @@
 // begin with "import ". Every import is one line, no two files declare the same name, none has a default export.
 import { encodeState, fitState } from "./state.js";
 import { TEXT, blankText, fileName, formatNumber, formatProbability, formatSigned, mapText } from "./words.js";
-import { drawKey, lookUp } from "./draw.js";
+import { drawKey } from "./draw.js";
 import { el, panel, runPanel, setText } from "./parts.js";
 import { darkBehind, watchTheme } from "./theme.js";
 import { isOurs, keyAction } from "./keys.js";
@@ -75,6 +75,7 @@ class Viewer {
   #blink = false;
   #looked = null;
   #dark = false;
+  #font = "sans-serif";
   #panels = [];
   #shape = "";
   #stop = [];
@@ -119,7 +120,10 @@ class Viewer {
 
   #build() {
     this.seen = panel("seen");
-    this.row = el("div", { class: "px-pictures" }, this.seen.node);
+    this.note = el("span", { class: "px-note" });
+    this.seen.foot.append(this.note);
+    // Two empty squares hold the place of the first payload.
+    this.row = el("div", { class: "px-pictures" }, this.seen.node, panel("run", "a").node, panel("run", "b").node);
     this.live = el("p", { class: "px-live", role: "status", "aria-live": "polite" });
     this.depth = depthControl({ move: (index) => this.#move(index), toggle: () => this.#toggle(), text: this.#text });
     this.block = blockPanel({
@@ -162,6 +166,7 @@ class Viewer {
   #busy(text) {
     this.node.classList.toggle("px-is-busy", Boolean(text));
     this.node.setAttribute("aria-busy", String(Boolean(text)));
+    setText(this.note, text || "");
     if (text) setText(this.live, text);
   }
 
@@ -193,9 +198,9 @@ class Viewer {
     const shape = JSON.stringify(meta.runs.map(({ id, name, hue }) => [id, name, hue]));
     if (shape === this.#shape) return;
     this.#shape = shape;
-    for (const { node } of this.#panels) node.remove();
     this.#panels = meta.runs.map((run) => runPanel(run, this.#text));
-    this.row.append(...this.#panels.map(({ node }) => node));
+    this.row.replaceChildren(this.seen.node, ...this.#panels.map(({ node }) => node));
+    this.node.dataset.runs = String(meta.runs.length);
     this.node.style.setProperty("--runs", String(meta.runs.length));
     this.block.build(meta.runs);
   }
@@ -206,7 +211,7 @@ class Viewer {
     this.seen.head.replaceChildren(meta.samples?.length ? this.#samples(meta.samples) : title);
     this.#pick(meta.picked);
     const from = width && height ? `${width} \u00d7 ${height} \u2192 ${size} \u00d7 ${size}` : `${size} \u00d7 ${size}`;
-    this.seen.foot.replaceChildren(el("span", { class: "px-file", text: name }), el("span", { class: "px-from", text: from }));
+    this.seen.foot.replaceChildren(this.note, el("span", { class: "px-file", text: name }), el("span", { class: "px-from", text: from }));
     this.seen.canvas.setAttribute("aria-label", `${name} as the network sees it, ${size} by ${size} pixels`);
     this.seen.none.hidden = Boolean(this.#scene.photo);
     setText(this.seen.none, this.#text.noPhoto);
@@ -234,6 +239,7 @@ class Viewer {
 
   #theme() {
     const dark = darkBehind(this.node);
+    this.#font = getComputedStyle(this.node).fontFamily;
     if (dark === this.#dark && this.node.dataset.theme) return;
     this.#dark = dark;
     this.node.dataset.theme = dark ? "dark" : "light";
@@ -357,7 +363,11 @@ class Viewer {
     this.#scene.show(this.#state, this.#dark);
     const order = this.#order;
     this.node.dataset.labels = this.#state.labels ? "1" : "0";
-    this.#panels.forEach(({ node }, run) => (node.style.order = String(1 + order.indexOf(run))));
+    const { view, keyLut } = this.#scene;
+    this.#panels.forEach(({ node, key }, run) => {
+      node.style.order = String(1 + order.indexOf(run));
+      drawKey(key, keyLut, view.signed);
+    });
     this.depth.draw({ layers: this.#meta.layers, line: this.#line }, this.#meta.runs.map((run) => run.hue));
     this.#glide();
   }
@@ -369,8 +379,9 @@ class Viewer {
   /** Lets the position run after the layer of the state, one drawing per frame. */
   #glide() {
     if (still()) this.#position = this.#index;
-    this.#captions();
     this.#draw();
+    this.#drawSeen();
+    this.#captions();
     if (this.#frame || this.#position === this.#index) return;
     this.#time = performance.now();
     this.#frame = requestAnimationFrame((now) => this.#tick(now));
@@ -390,7 +401,6 @@ class Viewer {
     const order = this.#order;
     this.depth.place(this.#position, index, order);
     this.#panels.forEach((_, run) => this.#drawRun(this.#panels[run].canvas, run, this.#position));
-    this.#drawSeen();
     if (this.#position === index) this.node.dataset.drawn = this.#state.layer;
   }
 
@@ -404,7 +414,7 @@ class Viewer {
     const weights = this.#weights(run);
     this.#scene.drawRuns(canvas, weights, position);
     const whole = weights.filter(([, weight]) => weight === 1);
-    if (this.#state.labels && whole.length && Number.isInteger(position)) this.#scene.drawStrongest(canvas, whole[0][0], position);
+    if (this.#state.labels && whole.length && Number.isInteger(position)) this.#scene.drawStrongest(canvas, whole[0][0], position, this.#font);
   }
 
   #drawSeen() {
@@ -426,7 +436,7 @@ class Viewer {
   /** All words and numbers for the layer of the state, and the channels of its block. */
   #captions() {
     const { layers, runs, photo } = this.#meta;
-    const { blobs, view, keyLut } = this.#scene;
+    const { blobs, view, channelLut } = this.#scene;
     const index = this.#index;
     const layer = layers[index];
     const label = this.#state.class;
@@ -443,7 +453,6 @@ class Viewer {
       const share = full > 0 ? strength / full : 0;
       part.mark.hidden = !(share > 0 && share < 0.995);
       part.mark.style.left = `${view.signed ? 50 + 50 * share : 100 * share}%`;
-      drawKey(part.key, keyLut, view.signed);
       const mixed = this.#weights(run).length > 1;
       part.none.hidden = !blank || mixed;
       setText(part.none, blank ? blankText(label, layer.name, strength, view.signed) : "");
@@ -455,11 +464,7 @@ class Viewer {
       );
     });
     this.rail.show(this.#state, order, this.#fade);
-    this.block.draw({ runs, order, blobs, layer, classIndex: view.classIndex, signed: view.signed, count: this.#state.channels, lut: this.#channelLut() });
-  }
-
-  #channelLut() {
-    return this.#scene.view.signed ? lookUp(false, this.#dark, true) : this.#scene.keyLut;
+    this.block.draw({ runs, order, blobs, layer, classIndex: view.classIndex, signed: view.signed, count: this.#state.channels, lut: channelLut });
   }
 
   // -- The downloads -------------------------------------------------------------------------------------
