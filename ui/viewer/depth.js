@@ -118,7 +118,7 @@ export function depthControl({ move, toggle, text }) {
       for (const level of [1, 0, -1]) {
         const y = heightOf(level);
         parts.push(svg("line", { class: level ? "px-grid" : "px-grid px-zero", x1: MARGIN, x2: width - MARGIN, y1: y, y2: y }));
-        if (!close) parts.push(svg("text", { class: "px-level", x: MARGIN - 5, y: y + 3.5, text: level ? formatSigned(level, 0) : "0" }));
+        if (!close) parts.push(svg("text", { class: "px-level", x: 3, y: y + 3.5, text: level ? formatSigned(level, 0) : "0" }));
       }
     }
     parts.push(svg("line", { class: "px-base", x1: MARGIN, x2: width - MARGIN, y1: BASE, y2: BASE }));

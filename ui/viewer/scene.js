@@ -81,6 +81,19 @@ export class Scene {
     return this.prepared.get(key);
   }
 
+  /** Prepares one map that has not been drawn yet; false when there is none left. */
+  prepareNext() {
+    for (let index = 0; index < this.meta.layers.length; index++) {
+      for (let run = 0; run < this.meta.runs.length; run++) {
+        if (!this.prepared.has(`${run} ${index}`)) {
+          this.#ready(run, index);
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
   #ground(canvas, photo) {
     if (photo) return drawPhoto(canvas, photo);
     const context = canvas.getContext("2d");

@@ -26,10 +26,11 @@
 // import lines depth-first from viewer.js, take each file once, after those it imports, and drop the lines that
 // begin with "import ". Every import is one line, no two files declare the same name, none has a default export.
 import { encodeState, fitState } from "./state.js";
-import { TEXT, blankText, fileName, formatNumber, formatProbability, formatSigned, mapText } from "./words.js";
-import { drawKey } from "./draw.js";
-import { el, panel, runPanel, setText } from "./parts.js";
-import { darkBehind, watchTheme } from "./theme.js";
+import { TEXT, fileName, formatNumber, formatSigned } from "./words.js";
+import { el, setText } from "./parts.js";
+import { panel, runPanel, seenPanel, verdictOf } from "./panels.js";
+import { Glide, still } from "./glide.js";
+import { darkBehind, isDark, watchTheme } from "./theme.js";
 import { isOurs, keyAction } from "./keys.js";
 import { Scene } from "./scene.js";
 import { depthControl } from "./depth.js";
@@ -40,9 +41,9 @@ import { compose, saveFile } from "./compose.js";
 // A name that survives this module being evaluated again.
 const INSTANCE = Symbol.for("parallax.viewer");
 const STEP_MS = 900;
-const GLIDE_MS = 70;
 const FADE_MS = 220;
 const TELL_MS = 250;
+const WARM_MS = 400;
 
 /** Mounts the viewer, or updates the one that is mounted there. */
 export function mount(root, { meta, blobs, state, on } = {}) {
@@ -57,8 +58,6 @@ export function mount(root, { meta, blobs, state, on } = {}) {
   return viewer;
 }
 
-const still = () => globalThis.matchMedia("(prefers-reduced-motion: reduce)").matches;
-
 class Viewer {
   #root;
   #on = {};
@@ -67,11 +66,10 @@ class Viewer {
   #wanted;
   #state = null;
   #scene = null;
-  #position = 0;
-  #frame = 0;
-  #time = 0;
+  #glide = new Glide(() => this.#draw());
   #timer = 0;
   #telling = 0;
+  #warming = 0;
   #blink = false;
   #looked = null;
   #dark = false;
@@ -99,7 +97,7 @@ class Viewer {
     if (meta) {
       this.#busy(meta.busy);
       if (meta.runs?.length && meta.key !== this.#key) this.#load(meta, blobs);
-      else if (this.#scene) this.#pick(meta.picked);
+      else if (this.#scene) this.seen.picked(meta.picked);
     }
     if (state) this.#set(state);
     this.#theme();
@@ -109,7 +107,8 @@ class Viewer {
   destroy() {
     clearTimeout(this.#timer);
     clearTimeout(this.#telling);
-    cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#warming);
+    this.#glide.stop();
     for (const stop of this.#stop) stop();
     this.node.remove();
     this.#key = undefined;
@@ -119,9 +118,7 @@ class Viewer {
   // -- The page ------------------------------------------------------------------------------------------
 
   #build() {
-    this.seen = panel("seen");
-    this.note = el("span", { class: "px-note" });
-    this.seen.foot.append(this.note);
+    this.seen = seenPanel(this.#text);
     // Two empty squares hold the place of the first payload.
     this.row = el("div", { class: "px-pictures" }, this.seen.node, panel("run", "a").node, panel("run", "b").node);
     this.live = el("p", { class: "px-live", role: "status", "aria-live": "polite" });
@@ -151,14 +148,18 @@ class Viewer {
     const keys = (event) => this.#onKey(event);
     document.addEventListener("keydown", keys);
     document.addEventListener("keyup", keys);
-    // A click leaves the arrows to the depth, whatever was clicked.
+    const leave = () => this.#hold(false);
+    globalThis.addEventListener("blur", leave);
+    // A click leaves the space bar and the arrows to the depth; a channel keeps its focus, it is being looked at.
     this.node.addEventListener("click", (event) => {
-      if (event.detail > 0 && event.target.closest("button")) this.depth.range.focus({ preventScroll: true });
+      const button = event.target.closest("button:not(.px-channel)");
+      if (event.detail > 0 && button) this.depth.range.focus({ preventScroll: true });
     });
     this.#stop.push(
       () => sizes.disconnect(),
       () => document.removeEventListener("keydown", keys),
       () => document.removeEventListener("keyup", keys),
+      () => globalThis.removeEventListener("blur", leave),
       watchTheme(this.node, () => this.#theme()),
     );
   }
@@ -166,7 +167,7 @@ class Viewer {
   #busy(text) {
     this.node.classList.toggle("px-is-busy", Boolean(text));
     this.node.setAttribute("aria-busy", String(Boolean(text)));
-    setText(this.note, text || "");
+    this.seen.note(text || "");
     if (text) setText(this.live, text);
   }
 
@@ -179,19 +180,19 @@ class Viewer {
       // Drawn on grey, with a sentence in the panel of the photo.
     }
     if (this.#key !== meta.key) return;
-    const first = !this.#scene;
-    if (!first) this.#ghost();
+    if (this.#scene) this.#ghost();
     this.#scene = new Scene(meta, blobs, photo);
     this.#state = fitState(this.#state ?? this.#wanted, meta);
-    if (first) this.#position = this.#index;
+    this.#glide.jump(this.#index);
     this.#looked = null;
     this.#panelsFor(meta);
     this.rail.fill(meta, meta.npz_blob !== undefined || Boolean(this.#on.download));
-    this.#head(meta);
+    this.seen.fill(meta, blobs, photo !== null, (id) => this.#on.pick?.(id));
     this.node.dataset.ready = "1";
     this.#resize();
-    setText(this.live, `${meta.photo.name}: ${meta.runs.map((run) => `${run.name} ${this.#verdict(run).join(" ")}`).join(", ")}`);
-    if (!first) this.#tell();
+    const verdicts = meta.runs.map((run) => `${run.name} ${verdictOf(run).join(" ")}`);
+    setText(this.live, `${meta.photo.name}: ${verdicts.join(", ")}`);
+    this.#tell();
   }
 
   #panelsFor(meta) {
@@ -203,38 +204,6 @@ class Viewer {
     this.node.dataset.runs = String(meta.runs.length);
     this.node.style.setProperty("--runs", String(meta.runs.length));
     this.block.build(meta.runs);
-  }
-
-  #head(meta) {
-    const { name, width, height, size } = meta.photo;
-    const title = el("div", { class: "px-title" }, el("span", { class: "px-caption", text: this.#text.seen }));
-    this.seen.head.replaceChildren(meta.samples?.length ? this.#samples(meta.samples) : title);
-    this.#pick(meta.picked);
-    const from = width && height ? `${width} \u00d7 ${height} \u2192 ${size} \u00d7 ${size}` : `${size} \u00d7 ${size}`;
-    this.seen.foot.replaceChildren(this.note, el("span", { class: "px-file", text: name }), el("span", { class: "px-from", text: from }));
-    this.seen.canvas.setAttribute("aria-label", `${name} as the network sees it, ${size} by ${size} pixels`);
-    this.seen.none.hidden = Boolean(this.#scene.photo);
-    setText(this.seen.none, this.#text.noPhoto);
-  }
-
-  #samples(samples) {
-    const { blobs } = this.#scene;
-    const buttons = samples.map(({ id, label, blob }) => {
-      const url = URL.createObjectURL(new Blob([blobs[blob]]));
-      const image = el("img", { src: url, alt: "", onload: () => URL.revokeObjectURL(url) });
-      return el(
-        "button",
-        { type: "button", class: "px-sample", "data-value": id, "aria-label": label, title: label, onclick: () => this.#on.pick?.(id) },
-        image,
-      );
-    });
-    return el("div", { class: "px-samples", role: "group", "aria-label": "Photographs" }, ...buttons);
-  }
-
-  #pick(id) {
-    for (const button of this.seen.head.querySelectorAll(".px-sample")) {
-      button.setAttribute("aria-pressed", String(button.dataset.value === String(id)));
-    }
   }
 
   #theme() {
@@ -285,7 +254,8 @@ class Viewer {
     if (!changed.length) return;
     if (changed.some((key) => ["class", "show", "scale", "cells", "swap"].includes(key))) this.#ghost();
     this.#state = next;
-    if (changed.length === 1 && changed[0] === "layer") this.#glide();
+    if (changed.includes("layer") || changed.includes("class")) this.#looked = null;
+    if (changed.length === 1 && changed[0] === "layer") this.#show();
     else this.#refresh();
     this.#tell();
   }
@@ -313,7 +283,7 @@ class Viewer {
     if (last) {
       // From the deepest layer back to the stem in one cross-fade, not through all the others.
       this.#ghost();
-      this.#position = 0;
+      this.#glide.jump(0);
     }
     this.#move(last ? 0 : this.#index + 1);
     this.#timer = setTimeout(() => this.#step(), STEP_MS);
@@ -326,10 +296,7 @@ class Viewer {
     const up = event.type === "keyup";
     if (up ? !(action.blink && this.#blink) : !isOurs(action, path[0], path.includes(this.node))) return;
     if (action.blink) {
-      if (event.repeat || this.#panels.length < 2) return;
-      this.#ghost();
-      this.#blink = !up;
-      this.#refresh();
+      this.#hold(!up);
       return;
     }
     event.preventDefault();
@@ -339,6 +306,14 @@ class Viewer {
     else if (action.play) this.#toggle();
     else if (action.swap) this.#set({ swap: !this.#state.swap });
     else this.#set({ labels: !this.#state.labels });
+  }
+
+  /** While it is held, the second run's evidence lies over the first panel. */
+  #hold(held) {
+    if (held === this.#blink || this.#panels.length < 2) return;
+    this.#ghost();
+    this.#blink = held;
+    this.#refresh();
   }
 
   #look(run, channel) {
@@ -364,44 +339,39 @@ class Viewer {
     const order = this.#order;
     this.node.dataset.labels = this.#state.labels ? "1" : "0";
     const { view, keyLut } = this.#scene;
-    this.#panels.forEach(({ node, key }, run) => {
-      node.style.order = String(1 + order.indexOf(run));
-      drawKey(key, keyLut, view.signed);
+    this.#panels.forEach((part, run) => {
+      part.node.style.order = String(1 + order.indexOf(run));
+      part.predict(this.#meta.runs[run]);
+      part.colours(keyLut, view.signed);
     });
+    this.rail.show(this.#state, order, this.#fade);
     this.depth.draw({ layers: this.#meta.layers, line: this.#line }, this.#meta.runs.map((run) => run.hue));
-    this.#glide();
+    this.#show();
+    clearTimeout(this.#warming);
+    this.#warming = setTimeout(() => this.#warm(), WARM_MS);
+  }
+
+  /** Prepares the maps of the other layers, one at a time between other work, so that no first step is slow. */
+  #warm() {
+    if (this.#scene.prepareNext()) this.#warming = setTimeout(() => this.#warm());
   }
 
   get #line() {
     return this.#panels.length > 1 ? (this.#meta.agreement?.[this.#scene.view.classIndex] ?? null) : null;
   }
 
-  /** Lets the position run after the layer of the state, one drawing per frame. */
-  #glide() {
-    if (still()) this.#position = this.#index;
-    this.#draw();
+  /** Shows the layer of the state: the pictures glide there, the words are there at once. */
+  #show() {
+    this.#glide.to(this.#index);
     this.#drawSeen();
     this.#captions();
-    if (this.#frame || this.#position === this.#index) return;
-    this.#time = performance.now();
-    this.#frame = requestAnimationFrame((now) => this.#tick(now));
-  }
-
-  #tick(now) {
-    const rest = this.#index - this.#position;
-    this.#position += rest * (1 - Math.exp(-Math.max(0, now - this.#time) / GLIDE_MS));
-    this.#time = now;
-    if (Math.abs(this.#index - this.#position) < 0.015) this.#position = this.#index;
-    this.#draw();
-    this.#frame = this.#position === this.#index ? 0 : requestAnimationFrame((next) => this.#tick(next));
   }
 
   #draw() {
-    const index = this.#index;
-    const order = this.#order;
-    this.depth.place(this.#position, index, order);
-    this.#panels.forEach((_, run) => this.#drawRun(this.#panels[run].canvas, run, this.#position));
-    if (this.#position === index) this.node.dataset.drawn = this.#state.layer;
+    const { position } = this.#glide;
+    this.depth.place(position, this.#index, this.#order);
+    this.#panels.forEach(({ canvas }, run) => this.#drawRun(canvas, run, position));
+    if (position === this.#index) this.node.dataset.drawn = this.#state.layer;
   }
 
   #weights(run) {
@@ -413,58 +383,38 @@ class Viewer {
   #drawRun(canvas, run, position) {
     const weights = this.#weights(run);
     this.#scene.drawRuns(canvas, weights, position);
-    const whole = weights.filter(([, weight]) => weight === 1);
-    if (this.#state.labels && whole.length && Number.isInteger(position)) this.#scene.drawStrongest(canvas, whole[0][0], position, this.#font);
+    const whole = weights.find(([, weight]) => weight === 1);
+    const marked = this.#state.labels && whole && Number.isInteger(position);
+    if (marked) this.#scene.drawStrongest(canvas, whole[0], position, this.#font);
   }
 
   #drawSeen() {
-    const { chip, canvas } = this.seen;
-    const looked = this.#looked;
-    this.#scene.drawSeen(canvas, looked?.channel, this.#meta.layers[this.#index]);
-    chip.hidden = !looked;
-    if (looked) {
-      const { channel, run } = looked;
-      setText(chip, `${this.#meta.runs[run].name}, channel ${channel.id}: ${formatSigned(channel.share * 100, 1)} %, peak ${formatNumber(channel.peak)}`);
-    }
+    const { run, channel } = this.#looked ?? {};
+    this.#scene.drawSeen(this.seen.canvas, channel, this.#meta.layers[this.#index]);
+    this.seen.looked(this.#meta.runs[run]?.name, channel);
   }
 
-  #verdict(run) {
-    const best = run.top?.[0];
-    return best ? [best.label, formatProbability(best.probability)] : ["", ""];
+  /** What is blended into the panel of a run, as a text; null where nothing is. */
+  #mix(run) {
+    const weights = this.#weights(run);
+    const parts = weights.map(([k, weight]) => `${this.#meta.runs[k].name} ${Math.round(100 * weight)} %`);
+    return weights.length > 1 ? parts.join(" \u00b7 ") : null;
   }
 
   /** All words and numbers for the layer of the state, and the channels of its block. */
   #captions() {
     const { layers, runs, photo } = this.#meta;
     const { blobs, view, channelLut } = this.#scene;
+    const { class: label, channels } = this.#state;
+    const { signed, classIndex } = view;
     const index = this.#index;
     const layer = layers[index];
-    const label = this.#state.class;
-    const order = this.#order;
     this.#panels.forEach((part, run) => {
-      const [verdict, probability] = this.#verdict(runs[run]);
-      setText(part.verdict, verdict);
-      setText(part.probability, probability);
-      part.bar.style.width = `${100 * (runs[run].top?.[0]?.probability ?? 0)}%`;
-      const { strength, full, blank, peak } = this.#scene.reading(run, index);
-      setText(part.strength, formatNumber(strength));
-      setText(part.low, view.signed ? formatNumber(-full) : "0");
-      setText(part.high, formatNumber(full));
-      const share = full > 0 ? strength / full : 0;
-      part.mark.hidden = !(share > 0 && share < 0.995);
-      part.mark.style.left = `${view.signed ? 50 + 50 * share : 100 * share}%`;
-      const mixed = this.#weights(run).length > 1;
-      part.none.hidden = !blank || mixed;
-      setText(part.none, blank ? blankText(label, layer.name, strength, view.signed) : "");
-      part.chip.hidden = !mixed;
-      setText(part.chip, this.#weights(run).map(([k, weight]) => `${runs[k].name} ${Math.round(100 * weight)} %`).join("  \u00b7  "));
-      part.canvas.setAttribute(
-        "aria-label",
-        mapText({ label, layerName: layer.name, runName: runs[run].name, strength, peak, size: photo.size, signed: view.signed }),
-      );
+      const reading = this.#scene.reading(run, index);
+      part.read({ reading, label, layer, size: photo.size, signed, mix: this.#mix(run) });
     });
-    this.rail.show(this.#state, order, this.#fade);
-    this.block.draw({ runs, order, blobs, layer, classIndex: view.classIndex, signed: view.signed, count: this.#state.channels, lut: channelLut });
+    const order = this.#order;
+    this.block.draw({ runs, order, blobs, layer, classIndex, signed, count: channels, lut: channelLut });
   }
 
   // -- The downloads -------------------------------------------------------------------------------------
@@ -472,22 +422,34 @@ class Viewer {
   async #savePicture() {
     const { layers, runs, photo } = this.#meta;
     const { show, scale, class: label } = this.#state;
+    const text = this.#text;
     const index = this.#index;
     const layer = layers[index];
-    const pictures = [
-      { title: photo.name, verdict: "", caption: this.#text.seen, draw: (canvas) => this.#scene.drawSeen(canvas, null, layer) },
-      ...this.#order.map((run) => ({
+    const pictures = this.#order.map((run) => {
+      const { strength, full } = this.#scene.reading(run, index);
+      const mix = this.#mix(run);
+      return {
         title: runs[run].name,
-        verdict: this.#verdict(runs[run]).join(" "),
-        caption: `${this.#panels[run].chip.hidden ? "" : `${this.#panels[run].chip.textContent}, `}${this.#text.strength} ${formatNumber(this.#scene.reading(run, index).strength)}`,
+        verdict: verdictOf(runs[run]).join(" "),
+        caption: `${text.strength} ${formatNumber(strength)}${mix ? ` (${mix})` : ""}`,
+        key: this.#panels[run].key,
+        ends: [this.#scene.view.signed ? formatNumber(-full) : "0", formatNumber(full)],
         draw: (canvas) => this.#drawRun(canvas, run, index),
-      })),
+      };
+    });
+    const draw = (canvas) => this.#scene.drawSeen(canvas, null, layer);
+    pictures.unshift({ title: photo.name, verdict: "", caption: text.seen, draw });
+    const words = [
+      `Evidence for ${label} at layer ${layer.name}`,
+      `${layer.shape[0]} \u00d7 ${layer.shape[1]} ${text.cells}`,
+      text[show],
+      text[scale],
+      ...(this.#line ? [`${text.agreement} ${formatSigned(this.#line[index], 2)}`] : []),
     ];
-    const agreement = this.#line ? ` \u00b7 ${this.#text.agreement} ${formatSigned(this.#line[index], 2)}` : "";
-    const footer = `Evidence for ${label} at layer ${layer.name} \u00b7 ${layer.shape[0]} \u00d7 ${layer.shape[1]} ${this.#text.cells} \u00b7 ${this.#text[show]} \u00b7 ${this.#text[scale]}${agreement}`;
-    const { color: ink, backgroundColor, fontFamily: font } = getComputedStyle(this.node);
-    const background = /^rgba\(.*, 0\)$|^transparent$/.test(backgroundColor) ? (this.#dark ? "#111" : "#fff") : backgroundColor;
-    const canvas = compose(pictures, footer, { background, ink, font });
+    const { color: ink, backgroundColor } = getComputedStyle(this.node);
+    const bare = isDark(backgroundColor) === null;
+    const background = bare ? (this.#dark ? "#101318" : "#fff") : backgroundColor;
+    const canvas = compose(pictures, words.join(" \u00b7 "), { background, ink, font: this.#font });
     const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
     saveFile(blob, fileName([photo.name, layer.name, label], "png"));
     this.#on.download?.("png");
