@@ -15,3 +15,12 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the photographs and base weights: name their folder in PARALLAX_DATA_ROOT")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """The pair of runs that the repository ships."""
+    import models
+
+    names = ("cats_vs_dogs/sgd", "cats_vs_dogs/adam")
+    return {name: models.load(name) for name in names}

@@ -1,0 +1,104 @@
+"""Layers are found by their declared names, and each cell looks where its layer says."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from explain.layers import Block, layers_of
+from tests.explain.networks import tiny
+
+B0 = ["stem", "1a", "2a", "2b", "3a", "3b", "4a", "4b", "4c", "5a", "5b", "5c", "6a", "6b", "6c", "6d", "7a", "top"]
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """B0 at 1,024 px, where every receptive field fits, with only positive paths.
+
+    Every convolution averages, BatchNorm passes through and gates are constant: then the gradient of one cell is
+    positive exactly on the pixels that its convolutions reach.
+    """
+    model = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(1024, 1024, 3))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            kernel, *bias = layer.get_weights()
+            mean = np.full_like(kernel, 0 if "se_" in layer.name else 1 / kernel[..., 0].size)
+            layer.set_weights([mean, *(np.zeros_like(one) for one in bias)])
+        elif isinstance(layer, keras.layers.DepthwiseConv2D):
+            layer.set_weights([np.full_like(kernel, 1 / kernel[..., 0, 0].size) for kernel in layer.get_weights()])
+    return model
+
+
+@pytest.fixture(scope="module")
+def reached(wide):
+    """For every layer the first and last row and column that its middle cell (one further right) looks at."""
+    layers = layers_of(wide)
+    image = tf.ones((1, 1024, 1024, 3))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(image)
+        outputs = keras.Model(wide.input, [wide.get_layer(one.keras_name).output for one in layers])(
+            image, training=False
+        )
+        # The logarithm keeps the gradients of deep cells away from zero.
+        cells = [
+            tf.math.log(tf.reduce_sum(output[0, one.shape[0] // 2, one.shape[0] // 2 + 1]))
+            for one, output in zip(layers, outputs, strict=True)
+        ]
+    found = {}
+    for layer, cell in zip(layers, cells, strict=True):
+        gradient = np.abs(tape.gradient(cell, image)[0].numpy().astype("float64")).sum(-1)
+        assert np.isfinite(gradient).all()
+        found[layer.name] = [np.flatnonzero(gradient.sum(axis))[[0, -1]] for axis in (1, 0)]
+    return found
+
+
+def test_b0_has_eighteen_layers_in_order(wide):
+    layers = layers_of(wide)
+    assert [layer.name for layer in layers] == B0
+    assert [layer.keras_name for layer in layers][:4] == [
+        "stem_activation",
+        "block1a_project_bn",
+        "block2a_project_bn",
+        "block2b_add",
+    ]
+    assert layers[-1].keras_name == "top_activation"
+
+
+@pytest.mark.parametrize("name", B0)
+def test_a_cell_reaches_exactly_its_receptive_field(wide, reached, name):
+    layer = next(one for one in layers_of(wide) if one.name == name)
+    cell = layer.shape[0] // 2
+    rows, columns = reached[name]
+    assert rows[1] - rows[0] + 1 == columns[1] - columns[0] + 1 == layer.receptive_field
+    assert rows.mean() == layer.offset + layer.stride * cell
+    assert columns.mean() == layer.offset + layer.stride * (cell + 1)
+
+
+def test_a_cell_lies_half_a_stride_further_than_a_plain_resize_draws_it(wide):
+    for layer in layers_of(wide):
+        assert layer.offset - (layer.stride - 1) / 2 == (layer.stride - 1) / 2
+    assert layers_of(wide)[-1].offset - 15.5 == 15.5
+
+
+def test_blocks_say_what_they_are(wide):
+    blocks = {layer.name: layer.block for layer in layers_of(wide)}
+    assert blocks["stem"] is None
+    assert blocks["top"] is None
+    assert blocks["1a"] == Block(3, 1, 1, 32, 16, 0.25, False)
+    assert blocks["3a"] == Block(5, 2, 6, 24, 40, 0.25, False)
+    assert blocks["5c"] == Block(5, 1, 6, 112, 112, 0.25, True)
+    assert blocks["7a"] == Block(3, 1, 6, 192, 320, 0.25, False)
+
+
+def test_an_odd_size_is_padded_evenly():
+    even, odd = (layers_of(tiny(size))[-1] for size in (64, 62))
+    assert even.offset == even.stride - 1
+    assert odd.offset < odd.stride - 1
+
+
+def test_other_networks_give_the_last_activation_of_each_size():
+    mobile = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(64, 64, 3), alpha=0.35)
+    assert [layer.shape[0] for layer in layers_of(mobile)] == [32, 16, 8, 4, 2]
+    assert [layer.stride for layer in layers_of(mobile)] == [2, 4, 8, 16, 32]
+    residual = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(64, 64, 3))
+    assert layers_of(residual)[-1].keras_name == "conv5_block3_out"

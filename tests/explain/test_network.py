@@ -1,0 +1,244 @@
+"""Whatever a person brings is explained as its flat float32 equivalent would be."""
+
+import keras
+import numpy as np
+import pytest
+
+from explain import Explainer, LayerError, TargetError
+from explain.formulas import FORMULAS
+from tests.explain.networks import classifier, photograph, tiny
+
+SIZE = 64
+PICTURES = [photograph(SIZE, seed=seed)[0].astype("uint8") for seed in range(3)]
+
+
+def _head(x, units=3, activation=None):
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.layers.Dense(units, activation=activation, name="logits")(x)
+
+
+def _nested(activation=None):
+    return keras.Sequential(
+        [
+            keras.Input((SIZE, SIZE, 3)),
+            tiny(SIZE),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dropout(0.3),
+            keras.layers.Dense(3, activation=activation, name="logits"),
+        ]
+    )
+
+
+def _twice_nested():
+    image = keras.Input((SIZE, SIZE, 3))
+    return keras.Model(image, _head(keras.Sequential([keras.Input((SIZE, SIZE, 3)), tiny(SIZE)], name="inner")(image)))
+
+
+def _functional_nested():
+    image = keras.Input((SIZE, SIZE, 3))
+    return keras.Model(image, _head(tiny(SIZE)(image, training=False)))
+
+
+def _softmax_layer():
+    backbone = tiny(SIZE)
+    return keras.Model(backbone.input, keras.layers.Softmax()(_head(backbone.output)))
+
+
+def _mixed():
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        backbone = tiny(SIZE)
+        return keras.Model(backbone.input, keras.layers.Activation("softmax", dtype="float32")(_head(backbone.output)))
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
+def _two_outputs():
+    backbone = tiny(SIZE)
+    return keras.Model(
+        backbone.input,
+        {
+            "kind": _head(backbone.output),
+            "age": keras.layers.Dense(1, name="age")(keras.layers.GlobalAveragePooling2D()(backbone.output)),
+        },
+    )
+
+
+KINDS = {
+    "flat": lambda: keras.Model((backbone := tiny(SIZE)).input, _head(backbone.output)),
+    "nested": _nested,
+    "nested in a functional model": _functional_nested,
+    "twice nested": _twice_nested,
+    "softmax in the last layer": lambda: _nested("softmax"),
+    "softmax as a layer": _softmax_layer,
+    "mixed float16": _mixed,
+}
+
+
+@pytest.fixture(scope="module")
+def reference():
+    model = classifier(tiny(SIZE))
+    return model, Explainer(model, engine="tensorflow")
+
+
+def _with_weights_of(model, source):
+    """Give a model the reference's weights: the same layers in the same order, however they are nested."""
+
+    def leaves(part):
+        for layer in part.layers:
+            if isinstance(layer, keras.Model):
+                yield from leaves(layer)
+            elif layer.weights and not isinstance(layer, keras.layers.Dropout):
+                yield layer
+
+    for mine, other in zip(leaves(model), leaves(source), strict=True):
+        mine.set_weights(other.get_weights())
+        if isinstance(mine, keras.layers.Normalization):
+            mine.finalize_state()
+    return model
+
+
+@pytest.fixture(scope="module", params=list(KINDS))
+def kind(request, reference):
+    model = _with_weights_of(KINDS[request.param](), reference[0])
+    return model, {engine: Explainer(model, engine=engine) for engine in ("tensorflow", "auto")}
+
+
+def test_every_kind_equals_its_flat_float32_equivalent(kind, reference):
+    plain = reference[1]
+    for explainer in kind[1].values():
+        assert [layer.name for layer in explainer.layers] == [layer.name for layer in plain.layers]
+        assert explainer.explains == "logits"
+        mine, other = (one(PICTURES[0], targets=[0, 2], methods=tuple(FORMULAS)) for one in (explainer, plain))
+        # Mixed precision keeps float32 weights: written out in float32 it is the same network.
+        assert np.allclose(mine.logits, other.logits, rtol=1e-3, atol=1e-5)
+        for method in ("grad_cam", "hires_cam", "layer_cam"):
+            for layer, maps in other.maps[method].items():
+                assert np.abs(mine.maps[method][layer] - maps).max() <= 1e-3 * np.abs(maps).max(), (method, layer)
+
+
+@pytest.mark.parametrize("method", list(FORMULAS))
+def test_every_method_over_every_kind_keeps_the_contract(kind, method):
+    model, explainers = kind
+    explainer = explainers["auto"]
+    before = [weight.copy() for weight in model.get_weights()]
+    both = explainer(PICTURES[1], targets=[1, 0], methods=(method,))
+    again = explainer(PICTURES[1], targets=[0], methods=(method,))
+    assert set(both.maps) == {method}
+    for layer in both.layers:
+        maps = both.maps[method][layer.name]
+        assert maps.shape == (2, *layer.shape[:2])
+        assert maps.dtype == np.float32
+        assert np.isfinite(maps).all()
+        assert np.abs(maps[1] - again.maps[method][layer.name][0]).max() <= 1e-4 * np.abs(maps).max()
+    assert both.targets == ("1", "0")
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_explaining_calls_no_layer_of_the_model_again(reference):
+    model = _nested()
+    nodes = [len(layer._inbound_nodes) for layer in model.layers]
+    Explainer(model)(PICTURES[0])
+    assert nodes == [len(layer._inbound_nodes) for layer in model.layers]
+
+
+def test_a_model_loaded_from_a_file_is_the_same(tmp_path, reference):
+    model = _with_weights_of(_nested(), reference[0])
+    model.save(tmp_path / "mine.keras")
+    loaded = keras.saving.load_model(tmp_path / "mine.keras")
+    mine = Explainer(loaded)(PICTURES[0], targets=[1])
+    other = reference[1](PICTURES[0], targets=[1])
+    for layer, maps in other.maps["grad_cam"].items():
+        assert np.abs(mine.maps["grad_cam"][layer] - maps).max() <= 1e-3 * np.abs(maps).max()
+
+
+def test_one_sigmoid_unit_is_explained_by_its_logit():
+    plain = classifier(tiny(SIZE), units=1)
+    squashed = _with_weights_of(
+        keras.Model((backbone := tiny(SIZE)).input, _head(backbone.output, 1, "sigmoid")), plain
+    )
+    mine, other = (Explainer(model, labels=("no", "yes"))(PICTURES[0], targets=("no",)) for model in (squashed, plain))
+    assert np.allclose(mine.logits, other.logits, rtol=1e-4)
+    assert mine.probabilities[1] == pytest.approx(float(squashed(PICTURES[0][None].astype("float32"))[0, 0]), rel=1e-4)
+    assert np.allclose(mine.maps["grad_cam"]["top"], other.maps["grad_cam"]["top"], rtol=1e-3, atol=1e-7)
+
+
+def test_several_outputs_are_named(reference):
+    model = _two_outputs()
+    with pytest.raises(LayerError, match="say which one"):
+        Explainer(model)
+    with pytest.raises(LayerError, match="no output called 'colour'"):
+        Explainer(model, output="colour")
+    found = Explainer(model, output=next(name for name in model.output_names if name in ("logits", "kind")))
+    assert len(found.labels) == 3
+
+
+@pytest.mark.parametrize("network", ["MobileNetV2", "ResNet50", "plain"])
+def test_other_networks_are_explained_by_the_tape(network):
+    if network == "plain":
+        image = keras.Input((SIZE, SIZE, 3))
+        x = image
+        for filters in (8, 16):
+            x = keras.layers.MaxPooling2D()(keras.layers.Conv2D(filters, 3, padding="same", activation="relu")(x))
+        model = keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
+    else:
+        backbone = getattr(keras.applications, network)(include_top=False, weights=None, input_shape=(SIZE, SIZE, 3))
+        model = keras.Model(backbone.input, _head(backbone.output))
+    explainer = Explainer(model)
+    assert explainer.engine == "tensorflow"
+    found = explainer(PICTURES[0], targets=[0], methods=("hires_cam",), keep=True)
+    assert np.abs(found.maps["hires_cam"][found.layers[-1].name]).max() > 0
+    if network != "plain":
+        bias = model.layers[-1].get_weights()[1][0]
+        total = found.maps["hires_cam"][found.layers[-1].name].sum() + bias
+        assert total == pytest.approx(float(found.logits[0]), rel=1e-3, abs=1e-6)
+
+
+def test_a_subclass_is_refused_in_one_sentence():
+    class Mine(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(LayerError, match="not as a subclass"):
+        Explainer(Mine())
+
+
+def test_a_batch_is_as_many_single_calls(reference):
+    explainer = Explainer(reference[0])
+    wanted = [[0], [1, 2], None]
+    batch = list(explainer.batch(PICTURES, targets=wanted, methods=("grad_cam", "layer_cam")))
+    for picture, targets, found in zip(PICTURES, wanted, batch, strict=True):
+        single = explainer(picture, targets=targets, methods=("grad_cam", "layer_cam"))
+        assert single.targets == found.targets
+        assert np.array_equal(single.logits, found.logits)
+        for method, layers in single.maps.items():
+            for layer, maps in layers.items():
+                assert np.array_equal(maps, found.maps[method][layer])
+
+
+def test_a_list_of_targets_too_short_is_an_error(reference):
+    with pytest.raises(TargetError, match="3 photographs but 1 lists of targets"):
+        reference[1].batch(PICTURES, targets=[[0]])
+
+
+def test_unknown_names_are_one_plain_sentence(reference):
+    explainer = reference[1]
+    with pytest.raises(TargetError, match="There is no class 'bird'; the classes are: 0, 1, 2"):
+        explainer(PICTURES[0], targets=("bird",))
+    with pytest.raises(TargetError, match="There is no class 3"):
+        explainer(PICTURES[0], targets=(3,))
+    with pytest.raises(LayerError, match="There is no layer '9z'"):
+        Explainer(reference[0], layers=("9z",))
+    with pytest.raises(TargetError, match="2 labels"):
+        Explainer(reference[0], labels=("a", "b"))
+
+
+def test_threads_do_not_disturb_each_other(reference):
+    from concurrent.futures import ThreadPoolExecutor
+
+    explainer = Explainer(reference[0])
+    alone = [explainer(picture, targets=[1]).maps["grad_cam"]["top"] for picture in PICTURES]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda n: explainer(PICTURES[n % 3], targets=[1]).maps["grad_cam"]["top"], range(24)))
+    for number, found in enumerate(together):
+        assert np.array_equal(found, alone[number % 3])

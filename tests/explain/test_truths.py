@@ -1,0 +1,107 @@
+"""What must hold exactly on the shipped checkpoints, whatever engine computed it."""
+
+import hashlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from skimage import data
+
+from explain import Explainer
+
+TOLERANCE = 1e-4
+NAMES = ("cats_vs_dogs/sgd", "cats_vs_dogs/adam")
+ENGINES = ("tensorflow", "openvino")
+
+
+def off(one, other):
+    return np.abs(one - other).max() / np.abs(other).max()
+
+
+@pytest.fixture(scope="module")
+def explained(shipped):
+    """Explainer and explanation of one photograph, for every run and engine."""
+    found = {}
+    for name, run in shipped.items():
+        for engine in ENGINES:
+            explainer = Explainer(run.model, labels=run.labels, engine=engine)
+            found[name, engine] = (
+                explainer,
+                explainer(data.chelsea(), targets=("cat", "dog"), methods=("grad_cam", "hires_cam"), keep=True),
+            )
+    return found
+
+
+@pytest.fixture(params=[(name, engine) for name in NAMES for engine in ENGINES], ids="-".join)
+def case(request, explained, shipped):
+    return shipped[request.param[0]], *explained[request.param]
+
+
+def test_at_the_top_grad_cam_is_hires_cam_is_cam(case):
+    run, _, found = case
+    kernel, _ = run.model.get_layer("logits").get_weights()
+    cam = found.evidence.activations["top"][0].astype("float64") @ kernel[:, 0].astype("float64") / 49
+    for method in ("grad_cam", "hires_cam"):
+        assert off(found.maps[method]["top"][1], cam) < TOLERANCE
+    assert off(found.evidence.gradients["top"][0, 1], np.broadcast_to(kernel[:, 0] / 49, (7, 7, 1280))) < TOLERANCE
+
+
+def test_the_map_at_the_top_sums_to_the_logit(case):
+    run, _, found = case
+    bias = run.model.get_layer("logits").get_weights()[1][0]
+    total = found.maps["hires_cam"]["top"][1].astype("float64").sum() + bias
+    assert total == pytest.approx(found.logits[1], rel=TOLERANCE)
+    plain = run.model(found.seen[None].astype("float32"), training=False).numpy()[0, 0]
+    assert found.logits[1] == pytest.approx(plain, rel=TOLERANCE)
+
+
+def test_evidence_for_one_class_is_the_negative_of_the_other(case):
+    *_, found = case
+    for maps in found.maps.values():
+        for layer, (cat, dog) in maps.items():
+            assert np.array_equal(cat, -dog), layer
+            assert np.abs(cat).max() > 0, layer
+    assert found.logits[0] == -found.logits[1]
+    assert found.probabilities.sum() == pytest.approx(1)
+
+
+@pytest.fixture(scope="module")
+def one_by_one(shipped, explained):
+    """The recipe of every tutorial, layer by layer: a tape around the rest of the network. Run -> layer -> map."""
+    maps = {}
+    for name, run in shipped.items():
+        found = explained[name, "tensorflow"][1]
+        image = tf.constant(found.seen[None].astype("float32"))
+        for layer in found.layers:
+            both = keras.Model(run.model.input, [run.model.get_layer(layer.keras_name).output, run.model.output])
+            with tf.GradientTape() as tape:
+                tape.watch(image)
+                activation, logit = both(image, training=False)
+                score = logit[:, 0]
+            weights = tf.reduce_mean(tape.gradient(score, activation)[0], axis=(0, 1))
+            maps[name, layer.name] = tf.reduce_sum(activation[0] * weights, axis=-1).numpy()
+    return maps
+
+
+def test_one_pass_is_eighteen_plain_recipes(case, one_by_one):
+    run, _, found = case
+    assert len(found.layers) == 18
+    for layer in found.layers:
+        assert off(found.maps["grad_cam"][layer.name][1], one_by_one[run.name, layer.name]) < TOLERANCE, layer.name
+
+
+def _state(model):
+    flags = [
+        (layer.name, layer.trainable, len(layer._inbound_nodes), layer.dtype_policy.name) for layer in model.layers
+    ]
+    weights = hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
+    return flags, weights, model.trainable, len(model.trainable_weights)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_explaining_leaves_no_trace_in_the_model(shipped, engine):
+    model = shipped["cats_vs_dogs/adam"].model
+    before = _state(model)
+    Explainer(model, labels=("cat", "dog"), engine=engine)(data.coffee(), targets=("dog",))
+    assert _state(model) == before
