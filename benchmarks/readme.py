@@ -1,0 +1,89 @@
+"""Write the README's tables from the files that hold their numbers.
+
+A table stands between `<!-- NAME -->` and `<!-- /NAME -->`; NAME is a function of `TABLES`.
+"""
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from models import CHECKPOINTS
+from models.card import Card
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+STUDIES = ROOT / "assets" / "studies"
+BLOCK = re.compile(r"(<!-- (?P<name>[\w-]+) -->\n).*?(<!-- /(?P=name) -->)", re.DOTALL)
+
+
+def filled(text: str) -> str:
+    """The README with every table made anew."""
+
+    def fill(match: re.Match[str]) -> str:
+        return match[1] + TABLES[match["name"]]() + match[3]
+
+    return BLOCK.sub(fill, text)
+
+
+def main() -> int:
+    """Write README.md; returns the exit status."""
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    print(f"{README.name} is up to date")
+    return 0
+
+
+def results() -> str:
+    """One row for each shipped run: its optimizer, the best of its history, and what it does on the test split."""
+    rows = []
+    for path in sorted(CHECKPOINTS.glob("*/*/card.json"), key=lambda path: (path.parts[-3], path.parts[-2])):
+        card = Card.read(path)
+        best, test = card.results["best"], card.results.get("test")
+        rows.append(
+            [
+                f"`{card.name}`",
+                f"{card.optimizer['name']}, {card.optimizer['learning_rate']:g}",
+                str(card.epochs),
+                f"{best['accuracy']:.4f}",
+                f"{best['val_accuracy']:.4f}",
+                f"{best['loss']:.4f}",
+                f"{best['val_loss']:.4f}",
+                f"**{test['accuracy']:.4f}** (n {test['n']})" if test else "",
+            ]
+        )
+    head = [
+        "run",
+        "optimizer, rate",
+        "epochs",
+        "best train acc.",
+        "best val. acc.",
+        "lowest train loss",
+        "lowest val. loss",
+        "test accuracy",
+    ]
+    return _table(head, rows)
+
+
+def rates() -> str:
+    """The learning rates tried for cats-vs-dogs, with what validation says after one epoch."""
+    with (STUDIES / "cats_vs_dogs" / "rates.csv").open(newline="") as file:
+        rows = [
+            [row["optimizer"], row["learning_rate"], row["val_accuracy"], row["val_loss"]]
+            for row in csv.DictReader(file)
+        ]
+    return _table(["optimizer", "learning rate", "validation accuracy", "validation loss"], rows)
+
+
+def speed() -> str:
+    """What the speed benchmark measured."""
+    with (STUDIES / "speed" / "table.csv").open(newline="") as file:
+        rows = [[row["what"], row["milliseconds"], row["forwards"]] for row in csv.DictReader(file)]
+    return _table(["what", "milliseconds", "plain OpenVINO forwards"], rows)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {"results": results, "rates": rates, "speed": speed}
