@@ -86,6 +86,14 @@ export function depthControl({ move, toggle, text }) {
   let close = false;
   let moving = {};
 
+  const halfOf = (label) => (label.length > 2 ? 21 : 15) * (close ? 0.72 : 1);
+
+  /** The middle of a name under its tick; where ticks are close, long names give way to the outside. */
+  function nameAt(x, label) {
+    const aside = close && label.length > 2 ? (x < width / 2 ? -6 : 6) : 0;
+    return Math.min(width - halfOf(label) - 1, Math.max(halfOf(label) + 1, x + aside));
+  }
+
   function needle(hues) {
     const rings = hues.map((hue) => svg("circle", { class: `px-eye px-hue-${hue}`, r: 8, pathLength: 100 }));
     moving = {
@@ -128,11 +136,9 @@ export function depthControl({ move, toggle, text }) {
       for (const { index, value: v } of stretch) parts.push(svg("circle", { class: "px-dot", cx: at(index), cy: heightOf(v), r: 2.4 }));
     }
     layers.forEach((layer, index) => {
-      const edge = close && layer.name.length > 2 ? (index ? "end" : "start") : "middle";
-      const shift = edge === "middle" ? 0 : index ? 10 : -10;
       parts.push(
         svg("line", { class: "px-tick", x1: at(index), x2: at(index), y1: BASE - 3, y2: BASE + 3 }),
-        svg("text", { class: "px-tick-name", x: at(index) + shift, y: TICKS + 2.5, "text-anchor": edge, text: layer.name }),
+        svg("text", { class: "px-tick-name", x: nameAt(at(index), layer.name), y: TICKS + 2.5, text: layer.name }),
       );
     });
     axis.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
@@ -162,9 +168,8 @@ export function depthControl({ move, toggle, text }) {
       eye.setAttribute("cy", String(y));
     });
     for (const [key, at] of [["x1", x], ["x2", x], ["y1", y + 9], ["y2", TICKS - 12]]) moving.stem.setAttribute(key, String(at));
-    const half = (layer.name.length > 2 ? 21 : 15) * (close ? 0.72 : 1);
-    const middle = Math.min(width - half - 1, Math.max(half + 1, x));
-    moving.box.setAttribute("x", String(middle - half));
+    const half = halfOf(layer.name);
+    moving.box.setAttribute("x", String(nameAt(x, layer.name) - half));
     moving.box.setAttribute("width", String(2 * half));
   }
 

@@ -17,6 +17,13 @@ export function gridRect(layer, height, width) {
   return { x: start, y: start, width: width * layer.stride, height: height * layer.stride };
 }
 
+/** The same layer with its cells joined so that `height` of them remain; where the joined cells look. */
+export function joinCells(layer, height) {
+  const together = Math.round(layer.shape[0] / height);
+  const { stride, offset } = layer;
+  return { stride: stride * together, offset: offset + (stride * (together - 1)) / 2 };
+}
+
 /** The drawn field at one pixel: bilinear between cell centres, clamped outside them. */
 export function fieldAt(values, height, width, layer, x, y) {
   const [left, right, across] = between(layer, width, x);

@@ -1,5 +1,5 @@
 // The pictures: the photo and one panel per run, drawn for a state and a position between layers.
-import { cellToPixel, isBlank, peakOf, scaleFor } from "./field.js";
+import { cellToPixel, isBlank, joinCells, peakOf, scaleFor } from "./field.js";
 import { drawMap, drawPeak, drawPhoto, greyPhoto, lookUp, prepareMap } from "./draw.js";
 import { formatNumber } from "./words.js";
 
@@ -128,6 +128,7 @@ export class Scene {
     const { native, dark } = this.view;
     const view = { signed: false, native, scale: 1, lut: lookUp(false, dark) };
     const map = { ...channel, full: 255, strength: 1 };
-    return drawMap(canvas, prepareMap(map, layer, this.size, view), this.size, native);
+    const cells = joinCells(layer, channel.height);
+    return drawMap(canvas, prepareMap(map, cells, this.size, view), this.size, native);
   }
 }

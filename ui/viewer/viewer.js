@@ -17,7 +17,8 @@
 //     channels_in, channels_out, se_ratio, residual}}],
 //   runs: [{id, name, hue: "a" | "b" | "c", probabilities: [class], logits: [class], top: [{label, probability}],
 //     maps: [class][layer] {blob, at, strength},                    int8 H x W: value = strength * q / 127
-//     channels?: {layer: {height, width, blob, at, ids, peak, share: [class][k]}},      uint8 k x H x W
+//     channels?: {layer: {height, width, blob, at, ids, peak, share: [class][k]}},  uint8 k x height x width,
+//       each plane by its own peak; cells may have been joined (averaged) to fewer than the layer has
 //     gates?: {layer: {values}}}],
 //   agreement: [class][layer] number | null, samples?: [{id, label, blob}], picked?, labels?: texts of words.js (taken at the first mount),
 //   npz_blob?: index of the numbers as npz}

@@ -7,6 +7,7 @@ import {
   fieldAt,
   gridRect,
   isBlank,
+  joinCells,
   peakOf,
   pixelToCanvas,
   rankChannels,
@@ -68,6 +69,14 @@ test("at top the drawing lies 15.5 px further right and down than a plain resize
   const top = LAYERS.at(-1);
   const plain = (32 - 1) / 2;
   assert.equal(cellToPixel(top, 0) - plain, 15.5);
+});
+
+test("joined cells look at the middle of the cells they were made of", () => {
+  const stem = { shape: [112, 112, 32], stride: 2, offset: 1 };
+  const joined = joinCells(stem, 56);
+  assert.equal(joined.stride, 4);
+  assert.equal(cellToPixel(joined, 3), (cellToPixel(stem, 6) + cellToPixel(stem, 7)) / 2);
+  assert.deepEqual(joinCells(stem, 112), { stride: 2, offset: 1 });
 });
 
 test("the field is the map at the centres, halfway between them its mean, and clamped outside", () => {
