@@ -61,7 +61,8 @@ for (const layer of LAYERS) {
     const rect = gridRect(layer, cells, cells);
     const left = rect.x + column * layer.stride;
     assert.equal(rect.width / cells, layer.stride);
-    assert.equal(left + layer.stride / 2, pixelToCanvas(cellToPixel(layer, column), 1));
+    assert.equal(left + layer.stride / 2, layer.offset + layer.stride * column + 0.5);
+    assert.equal(pixelToCanvas(cellToPixel(layer, column), 2), 2 * left + layer.stride);
   });
 }
 
@@ -126,6 +127,14 @@ test("a contour is closed where it does not leave the field, saddles included", 
   }
   assert.ok(ends.size > 50);
   for (const count of ends.values()) assert.equal(count % 2, 0);
+});
+
+test("at a saddle the corners that the mean sides with are joined", () => {
+  const apart = contour([3, -1, -1, 3], 2, 2, 0);
+  const joined = contour([1, -3, -3, 1], 2, 2, 0);
+  // Around the low corners (upper right, lower left), then around the high ones (upper left, lower right).
+  assert.deepEqual(apart, [0.75, 0, 1, 0.25, 0.25, 1, 0, 0.75]);
+  assert.deepEqual(joined, [0, 0.25, 0.25, 0, 1, 0.75, 0.75, 1]);
 });
 
 test("a flat field has no contour", () => {
