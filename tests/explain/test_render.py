@@ -171,7 +171,7 @@ def sheet(*rows, **options):
 
 
 def colours_of(image):
-    return set(map(tuple, np.unique(np.asarray(image).reshape(-1, 3), axis=0).tolist()))
+    return {colour for _, colour in image.getcolors(1 << 24)}
 
 
 def rgb(colour):
