@@ -74,7 +74,7 @@ def slow_layer_cam(A, G):
 
 def singular(values):
     matrix = np.array([values[i, j] for i, j in cells(values)])
-    v = np.linalg.svd(matrix)[2][0]
+    v = np.linalg.svd(matrix, full_matrices=False)[2][0]
     return (matrix @ v).reshape(values.shape[:2]), v
 
 
