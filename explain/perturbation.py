@@ -174,7 +174,7 @@ def rise(
 
 
 def _linear(positions: np.ndarray, cells: int) -> np.ndarray:
-    """What each of `cells` cells, at 0, 1, ..., weighs at each position, (n, cells); level beyond the first and last."""
+    """What each of `cells` cells, at 0, 1, ..., weighs at each position, (n, cells); level beyond the ends."""
     positions = np.clip(positions, 0, cells - 1)
     return np.maximum(0, 1 - np.abs(positions[:, None] - np.arange(cells))).astype(np.float32)
 

@@ -40,7 +40,7 @@ def test_score_cam_is_its_slow_twin():
     for k in range(ACTIVATIONS.shape[2]):
         mask = map_coordinates(ACTIVATIONS[:, :, k].astype("float64"), at, order=1, mode="nearest")
         contrast = mask.max() - mask.min()
-        mask = (mask - mask.min()) / contrast if contrast else np.zeros_like(mask)
+        mask = (mask - mask.min()) / contrast if contrast > 1e-9 else np.zeros_like(mask)
         scores.append(score(PICTURE[None] * mask[None, :, :, None])[0].astype("float64"))
     black = score(np.zeros_like(PICTURE)[None])[0]
     slow = np.zeros((2, 5, 5))
