@@ -1,6 +1,7 @@
 """`python -m explain`: explain photographs by one or several runs, and write pictures and numbers."""
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from explain import photo
-from explain.agreement import agreement, strength
+from explain.agreement import agreement
 from explain.errors import ExplainError
 
 VERSIONS = ("keras", "tensorflow-cpu", "tensorflow", "openvino", "numpy", "pillow")
@@ -75,13 +76,41 @@ def _names(text: str) -> list[str]:
 
 
 def _explain(asked: argparse.Namespace) -> int:
+    say = _silent if asked.json else _say
+    paths = [Path(image) for image in asked.images]
+    # What cannot be read is told before anything slow begins; the other photographs are explained all the same.
+    unreadable = [path for path in paths if not _readable(path)]
+    paths = [path for path in paths if path not in unreadable]
+    if not paths:
+        return 2
+    explainers, runs = _load(asked, say)
+    methods = tuple(dict.fromkeys(asked.method or ["grad_cam"]))
+    taken: set[str] = set()
+    for number, path in enumerate(paths, 1):
+        folder = asked.out / _free_name(path.stem, taken)
+        found = _explain_one(path, folder, asked.target, methods, explainers, runs)
+        answers = ", ".join(f"{name} {one.top} {one.probabilities.max():.1%}" for name, one in found.items())
+        say(f"{number} of {len(paths)}  {path.name}: {answers}  -> {folder}")
+        if asked.json:
+            line = {"image": str(path), "out": str(folder), "predictions": _predictions(found)}
+            print(json.dumps(line, ensure_ascii=False), flush=True)
+    return 2 if unreadable else 0
+
+
+def _readable(path: Path) -> bool:
+    try:
+        photo.read(path)
+    except ExplainError as error:
+        print(error, file=sys.stderr)
+        return False
+    return True
+
+
+def _load(asked: argparse.Namespace, say: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     import models
     from explain.explainer import Explainer
 
-    pictures = [(Path(image), photo.read(image)) for image in asked.images]
-    say = _silent if asked.json else _say
-    explainers: dict[str, Any] = {}
-    runs: dict[str, Any] = {}
+    explainers, runs = {}, {}
     for name in dict.fromkeys(asked.model):
         say(f"loading {name}")
         run = models.load(name)
@@ -94,33 +123,30 @@ def _explain(asked: argparse.Namespace) -> int:
             fit=run.card.preprocessing.get("fit", "crop"),
             source_size=run.card.preprocessing.get("source_size"),
         )
-    methods = tuple(dict.fromkeys(asked.method or ["grad_cam"]))
-    taken: set[str] = set()
-    for number, (path, picture) in enumerate(pictures, 1):
-        folder = asked.out / _free_name(path.stem, taken)
-        started = time.perf_counter()
-        first = next(iter(explainers.values()))
-        targets = asked.target or [first.labels[int(first.probabilities(picture).argmax())]]
-        found = {
-            name: explainer(picture, targets=[_target(one) for one in targets], methods=methods)
-            for name, explainer in explainers.items()
-        }
-        seconds = time.perf_counter() - started
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, explanation in found.items():
-            _write_numbers(folder / f"{name.replace('/', '--')}.npz", explanation)
-        manifest = _manifest(path, picture, runs, explainers, found, methods, seconds)
-        (folder / "manifest.json").write_text(
-            json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        _picture(path.name, found, methods[0]).save(folder / "compare.png")
-        answers = ", ".join(f"{name} {one.top} {one.probabilities.max():.1%}" for name, one in found.items())
-        say(f"{number} of {len(pictures)}  {path.name}: {answers}  -> {folder}")
-        if asked.json:
-            print(
-                json.dumps({"image": str(path), "out": str(folder), "predictions": manifest["predictions"]}), flush=True
-            )
-    return 0
+    return explainers, runs
+
+
+def _explain_one(
+    path: Path,
+    folder: Path,
+    targets: list[str] | None,
+    methods: tuple[str, ...],
+    explainers: dict[str, Any],
+    runs: dict[str, Any],
+) -> dict[str, Any]:
+    started = time.perf_counter()
+    picture = photo.read(path)
+    first = next(iter(explainers.values()))
+    wanted = [_target(one) for one in targets] if targets else [int(first.probabilities(picture).argmax())]
+    found = {name: one(picture, targets=wanted, methods=methods) for name, one in explainers.items()}
+    seconds = time.perf_counter() - started
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, explanation in found.items():
+        _write_numbers(folder / f"{name.replace('/', '--')}.npz", explanation)
+    manifest = _manifest(path, picture, runs, explainers, found, methods, seconds)
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _picture(path.name, found, methods[0]).save(folder / "compare.png")
+    return found
 
 
 def _target(text: str) -> str | int:
@@ -156,25 +182,35 @@ def _manifest(
 ) -> dict[str, Any]:
     first = next(iter(found.values()))
     return {
-        "image": {"name": path.name, "width": picture.width, "height": picture.height},
+        "image": {
+            "name": path.name,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "width": picture.width,
+            "height": picture.height,
+        },
         "models": {
             name: {
                 "sha256": run.card.sha256,
                 "architecture": run.card.architecture,
                 "engine": explainers[name].engine,
                 "explains": explainers[name].explains,
+                "preprocessing": run.card.preprocessing,
             }
             for name, run in runs.items()
         },
         "layers": [layer.name for layer in first.layers],
         "targets": list(first.targets),
         "methods": list(methods),
-        "predictions": {
-            name: {label: round(float(value), 6) for label, value in zip(one.labels, one.probabilities, strict=True)}
-            for name, one in found.items()
-        },
+        "predictions": _predictions(found),
         "versions": _versions(),
         "seconds": round(seconds, 3),
+    }
+
+
+def _predictions(found: dict[str, Any]) -> dict[str, dict[str, float]]:
+    return {
+        name: {label: round(float(value), 6) for label, value in zip(one.labels, one.probabilities, strict=True)}
+        for name, one in found.items()
     }
 
 
@@ -189,7 +225,32 @@ def _versions() -> dict[str, str]:
 
 
 def _picture(name: str, found: dict[str, Any], method: str) -> Any:
-    raise NotImplementedError
+    """Both runs side by side, all layers, for the first target and method."""
+    from explain import render
+
+    first = next(iter(found.values()))
+    maps = {run: [one.maps[method][layer.name][0] for layer in one.layers] for run, one in found.items()}
+    rows = [
+        render.Row(
+            run.split("/")[-1],
+            tuple((one.labels[i], float(one.probabilities[i])) for i in np.argsort(-one.probabilities)),
+            tuple(maps[run]),
+        )
+        for run, one in found.items()
+    ]
+    agreements = (
+        [agreement(one, other) for one, other in zip(*list(maps.values())[:2], strict=True)] if len(maps) > 1 else ()
+    )
+    columns = [render.Column(layer.name, layer.stride, layer.offset) for layer in first.layers]
+    return render.compare(
+        first.seen, name, first.targets[0], columns, rows, method=_title(method), agreements=agreements
+    )
+
+
+def _title(method: str) -> str:
+    from explain.formulas import FORMULAS
+
+    return (FORMULAS[method].__doc__ or method).split(":")[0]
 
 
 def _export(asked: argparse.Namespace) -> int:

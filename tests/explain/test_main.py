@@ -1,0 +1,124 @@
+"""The command line: pictures, numbers and a manifest for every photograph; one plain sentence for every mistake."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from explain import Explainer
+from explain.__main__ import main
+
+PAIR = ["--model", "cats_vs_dogs/sgd", "--model", "cats_vs_dogs/adam"]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+    Image.fromarray(data.chelsea()).save(folder / "one" / "my cat.png")
+    Image.fromarray(data.coffee()).save(folder / "two" / "my cat.png")
+    (folder / "text.jpg").write_text("not a picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(photos, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    pictures = [str(photos / "one" / "my cat.png"), str(photos / "two" / "my cat.png")]
+    assert (
+        main([*pictures, *PAIR, "--out", str(out), "--method", "grad_cam", "--method", "hires_cam", "--target", "cat"])
+        == 0
+    )
+    return out
+
+
+def test_every_photograph_has_its_own_folder(written):
+    assert sorted(path.name for path in written.iterdir()) == ["my-cat", "my-cat-2"]
+    for folder in written.iterdir():
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "cats_vs_dogs--adam.npz",
+            "cats_vs_dogs--sgd.npz",
+            "compare.png",
+            "manifest.json",
+        ]
+
+
+def test_the_numbers_are_those_of_the_library(written, shipped):
+    run = shipped["cats_vs_dogs/adam"]
+    found = Explainer(run.model, labels=run.labels)(data.chelsea(), targets=("cat",), methods=("grad_cam", "hires_cam"))
+    with np.load(written / "my-cat" / "cats_vs_dogs--adam.npz") as numbers:
+        assert np.array_equal(numbers["seen"], found.seen)
+        assert np.allclose(numbers["probabilities"], found.probabilities, atol=1e-5)
+        for method, layers in found.maps.items():
+            for layer, maps in layers.items():
+                stored = numbers[f"{method}/{layer}/cat"]
+                assert np.abs(stored - maps[0]).max() <= 1e-4 * np.abs(maps).max()
+        assert len(numbers.files) == 3 + 2 * 18
+
+
+def test_the_manifest_says_enough_to_make_it_again(written, shipped):
+    manifest = json.loads((written / "my-cat" / "manifest.json").read_text())
+    assert {name: one["sha256"] for name, one in manifest["models"].items()} == {
+        name: run.card.sha256 for name, run in shipped.items()
+    }
+    assert manifest["targets"] == ["cat"]
+    assert manifest["methods"] == ["grad_cam", "hires_cam"]
+    assert len(manifest["layers"]) == 18
+    assert manifest["image"]["width"] == 451
+    assert {"keras", "openvino", "numpy", "python"} <= set(manifest["versions"])
+
+
+def test_the_picture_is_a_sheet_with_colour(written):
+    with Image.open(written / "my-cat" / "compare.png") as sheet:
+        assert sheet.width == 2000
+        pixels = np.asarray(sheet.convert("RGB")).astype(int)
+    warm = (pixels[..., 0] - pixels[..., 2]) > 60
+    assert warm.mean() > 0.01
+
+
+def test_one_bad_picture_does_not_lose_the_others(photos, tmp_path, capsys):
+    good = str(photos / "one" / "my cat.png")
+    assert (
+        main([str(photos / "text.jpg"), good, *PAIR[:2], "--out", str(tmp_path), "--layers", "top,5c", "--json"]) == 2
+    )
+    said = capsys.readouterr()
+    assert "text.jpg" in said.err
+    assert "Traceback" not in said.err
+    lines = said.out.strip().splitlines()
+    assert len(lines) == 1
+    assert json.loads(lines[0])["predictions"].keys() == {"cats_vs_dogs/sgd"}
+    with np.load(tmp_path / "my-cat" / "cats_vs_dogs--sgd.npz") as numbers:
+        assert {name.split("/")[1] for name in numbers.files if name.startswith("grad_cam")} == {"top", "5c"}
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["nobody.jpg", *PAIR], "nobody.jpg"),
+        (["text.jpg", *PAIR], "text.jpg"),
+        (["one/my cat.png", "--model", "cats_vs_dogs/nobody"], "no run or folder called 'cats_vs_dogs/nobody'"),
+        (["one/my cat.png", *PAIR[:2], "--layers", "9z"], "no layer '9z'"),
+        (["one/my cat.png", *PAIR[:2], "--target", "bird"], "no class 'bird'; the classes are: cat, dog"),
+        (["one/my cat.png", *PAIR[:2], "--method", "tea_leaves"], "no method 'tea_leaves'"),
+        (["one/my cat.png", *PAIR[:2], "--engine", "steam"], "no engine 'steam'"),
+    ],
+)
+def test_what_cannot_be_done_is_one_plain_sentence(photos, tmp_path, capsys, words, sentence):
+    assert main([str(photos / words[0]), *words[1:], "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert "Traceback" not in said
+    assert len([line for line in said.strip().splitlines() if line]) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_export_writes_a_graph_that_gives_the_logits(tmp_path, shipped):
+    import onnx
+
+    out = tmp_path / "adam.onnx"
+    assert main(["export", "cats_vs_dogs/adam", "--out", str(out), "--half"]) == 0
+    assert out.stat().st_size < 10e6
+    assert "logits" in [output.name for output in onnx.load(out).graph.output]
