@@ -20,6 +20,8 @@ from explain.architecture import Block, Convolution, EfficientNet, Excitation, r
 from explain.errors import EngineError
 
 OPSET = 17
+# A 1 x 1 convolution of no more inputs is cheaper to compute again than its result is to keep and fetch.
+CHEAP = 40
 # The newest file format that OpenVINO, onnxruntime and onnxruntime-web of the last years all read.
 IR_VERSION = 8
 # Tensors with fewer values stay float32 in a half-size file: they weigh nothing and are the most sensitive.
@@ -27,6 +29,7 @@ HALF_FROM = 20_000
 
 Outputs = Literal["logits", "gradients", "maps"]
 _Backward = Callable[[str], str]
+_Again = Callable[[], tuple[str, str]]
 
 
 def write(
@@ -81,6 +84,7 @@ class _Writer:
         self.network, self.size, self.wanted, self.half = network, size, wanted, half
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
+        self.constants: dict[str, onnx.TensorProto] = {}
         self.activations: dict[str, str] = {}
         self.facts: dict[str, dict] = {}
         self.dense = ""
@@ -101,14 +105,17 @@ class _Writer:
                         helper.make_tensor_value_info(f"map/{name}", TensorProto.FLOAT, ["targets", height, width])
                     )
                     continue
+                gradient = gradients[name]
+                if name == "top":
+                    gradient = self.node("Expand", gradient, self.constant([1, 1, height, width]))
                 for kind, tensor, rows in (
                     ("activation", self.activations[name], 1),
-                    ("gradient", gradients[name], "targets"),
+                    ("gradient", gradient, "targets"),
                 ):
                     self.node("Transpose", tensor, out=f"{kind}/{name}", perm=[0, 2, 3, 1])
                     shape = [rows, height, width, channels]
                     results.append(helper.make_tensor_value_info(f"{kind}/{name}", TensorProto.FLOAT, shape))
-        graph = helper.make_graph(self.nodes, "explanation", inputs, results, self.weights)
+        graph = helper.make_graph(self.nodes, "explanation", inputs, results, [*self.weights, *self.constants.values()])
         proto = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="parallax"
         )
@@ -133,10 +140,13 @@ class _Writer:
         self.weights.append(numpy_helper.from_array(array.astype(np.float16), name))
         return self.node("Cast", name, to=TensorProto.FLOAT)
 
-    def one(self) -> str:
-        if "one" not in (tensor.name for tensor in self.weights):
-            self.weights.append(numpy_helper.from_array(np.array(1, np.float32), "one"))
-        return "one"
+    def constant(self, value: float | list[int]) -> str:
+        name = f"constant_{value}"
+        if name not in self.constants:
+            self.constants[name] = numpy_helper.from_array(
+                np.array(value, np.float32 if value == 1 else np.int64), name
+            )
+        return name
 
     # The forward pass
 
@@ -166,10 +176,8 @@ class _Writer:
     def block(self, x: str, where: _Grid, block: Block) -> tuple[str, _Grid, _Backward]:
         y, backs = x, []
         for convolution in block.convolutions:
-            y, where, back = self.convolution(y, where, convolution)
-            backs.append(back)
-        if block.excitation is not None:
-            y, back = self.excitation(y, block.excitation)
+            last = convolution is block.convolutions[-1]
+            y, where, back = self.convolution(y, where, convolution, block.excitation if last else None)
             backs.append(back)
         y, where, back = self.convolution(y, where, block.projection)
         backs.append(back)
@@ -184,52 +192,82 @@ class _Writer:
 
         return y, where, backward
 
-    def convolution(self, x: str, where: _Grid, convolution: Convolution) -> tuple[str, _Grid, _Backward]:
-        kernel = self.weight(convolution.kernel)
+    def convolution(
+        self, x: str, where: _Grid, convolution: Convolution, excitation: Excitation | None = None
+    ) -> tuple[str, _Grid, _Backward]:
+        """The convolution, its swish and its excitation, where it has them."""
+        kernel, bias = self.weight(convolution.kernel), self.weight(convolution.bias)
         before, after, _ = convolution.padding(where.size)
-        geometry = {
-            "kernel_shape": convolution.kernel.shape[2:],
-            "strides": [convolution.stride] * 2,
-            "pads": [before, before, after, after],
-            "group": convolution.groups,
-        }
-        y = self.node("Conv", x, kernel, self.weight(convolution.bias), **geometry)
-        y, unswish = self.swish(y) if convolution.swish else (y, lambda gradient: gradient)
+        k = convolution.kernel.shape[-1]
+        shape = {"kernel_shape": [k, k], "strides": [convolution.stride] * 2, "group": convolution.groups}
+        pads = [before, before, after, after]
+        y = self.node("Conv", x, kernel, bias, pads=pads, **shape)
+
+        def again() -> tuple[str, str]:
+            if convolution.groups > 1 or convolution.kernel[0].size > CHEAP:
+                return y, self.node("Sigmoid", y)
+            # From -y, so that runtimes do not notice that they have seen this before and keep it after all.
+            minus = self.node("Conv", x, self.node("Neg", kernel), self.node("Neg", bias), pads=pads, **shape)
+            return self.node("Neg", minus), self.node("Sub", self.constant(1), self.node("Sigmoid", minus))
+
+        result, unswish = y, lambda gradient: gradient
+        if excitation is not None:
+            result, unswish = self.excited_swish(y, again, excitation)
+        elif convolution.swish:
+            result, unswish = self.swish(y, again)
 
         def backward(gradient: str) -> str:
             gradient = unswish(gradient)
-            if convolution.kernel.shape[2:] == (1, 1):
-                # Runtimes fold the transpose away when they load, and the file holds the kernel once.
-                return self.node("Conv", gradient, self.node("Transpose", kernel, perm=[1, 0, 2, 3]))
-            return self.node("ConvTranspose", gradient, kernel, **geometry)
+            if convolution.stride > 1:
+                return self.node("ConvTranspose", gradient, kernel, pads=pads, **shape)
+            # What a transposed convolution is without strides, only faster: one with the kernel turned round. Runtimes
+            # turn it when they load, so that the file holds it once.
+            turned = kernel
+            if k > 1:
+                turned = self.node("Slice", turned, *map(self.constant, ([-1, -1], [-k - 1] * 2, [2, 3], [-1, -1])))
+            if convolution.groups == 1:
+                turned = self.node("Transpose", turned, perm=[1, 0, 2, 3])
+            around = [k - 1 - before] * 2 + [k - 1 - after] * 2
+            return self.node("Conv", gradient, turned, pads=around, **shape)
 
-        return y, where.after(convolution), backward
+        return result, where.after(convolution), backward
 
-    def swish(self, x: str) -> tuple[str, _Backward]:
-        s = self.node("Sigmoid", x)
+    def swish(self, x: str, again: _Again) -> tuple[str, _Backward]:
+        """`again` gives x and sigmoid(x) for the backward pass."""
 
         def backward(gradient: str) -> str:
-            one = self.one()
-            inner = self.node("Add", self.node("Mul", x, self.node("Sub", one, s)), one)
-            return self.node("Mul", gradient, self.node("Mul", s, inner))
+            return self.node("Mul", gradient, self.slope(*again()))
 
-        return self.node("Mul", x, s), backward
+        return self.node("Mul", x, self.node("Sigmoid", x)), backward
 
-    def excitation(self, x: str, excitation: Excitation) -> tuple[str, _Backward]:
-        """x * gate(mean(x)): by the product rule a gradient G gives G * gate and, through the gate, mean(G * x)."""
-        squeezed, dot = self.node("GlobalAveragePool", x), _Grid(1)
+    def slope(self, x: str, s: str) -> str:
+        """swish' = s (1 + x (1 - s)) with s = sigmoid(x)."""
+        one = self.constant(1)
+        return self.node("Mul", s, self.node("Add", one, self.node("Mul", x, self.node("Sub", one, s))))
+
+    def excited_swish(self, x: str, again: _Again, excitation: Excitation) -> tuple[str, _Backward]:
+        """d * gate(mean(d)) for d = swish(x): a gradient G gives G * gate and, through the gate, the mean of G * d."""
+        d = self.node("Mul", x, self.node("Sigmoid", x))
+        squeezed, dot = self.node("GlobalAveragePool", d), _Grid(1)
         reduced, dot, back_reduce = self.convolution(squeezed, dot, excitation.reduce)
         expanded, dot, back_expand = self.convolution(reduced, dot, excitation.expand)
         gate = self.node("Sigmoid", expanded)
 
         def backward(gradient: str) -> str:
+            one = self.constant(1)
+            # d once more, as a quotient, so that nothing but x is kept of the forward pass.
+            product = self.node(
+                "Div", self.node("Mul", gradient, x), self.node("Add", one, self.node("Exp", self.node("Neg", x)))
+            )
             # Every cell gets 1 / n of what arrives at the mean, hence the mean here where the gate's gradient is a sum.
-            share = self.node("GlobalAveragePool", self.node("Mul", gradient, x))
-            slope = self.node("Mul", gate, self.node("Sub", self.one(), gate))
-            through = back_reduce(back_expand(self.node("Mul", share, slope)))
-            return self.node("Add", self.node("Mul", gradient, gate), through)
+            share = self.node("Mul", self.node("GlobalAveragePool", product), gate)
+            through = back_reduce(back_expand(self.node("Mul", share, self.node("Sub", one, gate))))
+            # Multiplied out, so that it becomes one pass over the cells.
+            slope = self.slope(*again())
+            straight = self.node("Mul", gradient, self.node("Mul", gate, slope))
+            return self.node("Add", straight, self.node("Mul", through, slope))
 
-        return self.node("Mul", x, gate), backward
+        return self.node("Mul", d, gate), backward
 
     # The backward pass
 
@@ -238,8 +276,8 @@ class _Writer:
         blocks = self.network.blocks
         height, width, _ = self.facts["top"]["shape"]
         pooled = self.node("Gemm", "cotangent", self.dense, alpha=1 / (height * width), transB=1)
-        cell = self.node("Unsqueeze", pooled, self.weight(np.array([2, 3])))
-        gradient = self.node("Expand", cell, self.weight(np.array([1, 1, height, width])))
+        # Every cell of the top has the same gradient, so that one stands for all of them.
+        gradient = self.node("Unsqueeze", pooled, self.constant([2, 3]))
         gradients = {}
         for block, back in zip(reversed(blocks), reversed(backs), strict=True):
             gradients[block.name] = gradient
@@ -252,4 +290,4 @@ class _Writer:
         """Selvaraju et al. (2017), equations 1 and 2 without the ReLU: the sum of mean(G) * A over the channels."""
         weights = self.node("GlobalAveragePool", gradient)
         product = self.node("Mul", weights, self.activations[name])
-        self.node("ReduceSum", product, self.weight(np.array([1])), out=f"map/{name}", keepdims=0)
+        self.node("ReduceSum", product, self.constant([1]), out=f"map/{name}", keepdims=0)

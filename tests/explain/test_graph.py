@@ -179,17 +179,15 @@ def test_rows_of_cotangents_are_targets_of_their_own(small):
             assert off(together[f"gradient/{layer}"][row], alone[f"gradient/{layer}"][0]) < 1e-5
 
 
-def test_half_size_holds_float16_and_computes_in_float32(small):
-    backbone = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(32, 32, 3))
-    model = classifier(backbone)
+def test_half_size_holds_float16_and_computes_in_float32():
+    model = classifier(keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(64, 64, 3)))
     full, half = (graph.write(model, outputs="maps", half=half) for half in (False, True))
     assert half.ByteSize() < 0.6 * full.ByteSize()
     onnx.checker.check_model(half, full_check=True)
-    image, cotangent = photograph(32), np.array([[1, 0, 0]], np.float32)
+    image, cotangent = photograph(64), np.array([[1, 0, 0]], np.float32)
     exact, rough = run(full, image, cotangent), run(half, image, cotangent)
-    assert off(rough["logits"], exact["logits"]) < 5e-3
     for name in exact:
-        assert 0 < off(rough[name], exact[name]) < 1e-2, name
+        assert 0 < off(rough[name], exact[name]) < 5e-3, name
 
 
 def test_logits_alone_have_no_backward(small):
