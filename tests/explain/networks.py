@@ -42,8 +42,12 @@ def classifier(backbone: keras.Model, units: int = 3, norm: bool = False, activa
             layer.beta.assign(random.normal(0, 0.4, layer.beta.shape))
             layer.moving_mean.assign(random.normal(0, 0.4, layer.moving_mean.shape))
             layer.moving_variance.assign(random.uniform(0.5, 2, layer.moving_variance.shape))
-        elif getattr(layer, "bias", None) is not None:
-            layer.bias.assign(random.normal(0, 0.4, layer.bias.shape))
+        elif hasattr(layer, "kernel"):
+            depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+            fan = np.prod(layer.kernel.shape[: 2 if depthwise else -1])
+            layer.kernel.assign(random.normal(0, np.sqrt(2 / fan), layer.kernel.shape))
+            if layer.use_bias:
+                layer.bias.assign(random.normal(0, 0.4, layer.bias.shape))
         elif hasattr(layer, "adapt_mean"):
             layer.adapt_mean.assign([0.485, 0.456, 0.406])
             layer.adapt_variance.assign([0.229**2, 0.224**2, 0.225**2])

@@ -187,7 +187,7 @@ def test_half_size_holds_float16_and_computes_in_float32():
     image, cotangent = photograph(64), np.array([[1, 0, 0]], np.float32)
     exact, rough = run(full, image, cotangent), run(half, image, cotangent)
     for name in exact:
-        assert 0 < off(rough[name], exact[name]) < 5e-3, name
+        assert 0 < off(rough[name], exact[name]) < 2e-2, name
 
 
 def test_logits_alone_have_no_backward(small):
@@ -259,11 +259,25 @@ def test_what_the_table_does_not_know_is_one_sentence():
         graph.write(classifier(tiny(None)))
 
 
+@pytest.fixture(scope="module")
+def base(shared) -> keras.Model:
+    """The weights that runs start from, with a random head."""
+    model = classifier(keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(224, 224, 3)))
+    file = shared / "weights" / "efficientnetb0_notop.weights.h5"
+    keras.Model(model.input, model.get_layer("top_activation").output).load_weights(file)
+    return model
+
+
 @pytest.mark.data
-def test_base_weights_give_what_the_tape_gives(shared):
-    backbone = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(224, 224, 3))
-    weights = backbone.get_weights()
-    model = classifier(backbone)
-    backbone.set_weights(weights)
-    backbone.load_weights(shared / "weights" / "efficientnetb0_notop.weights.h5")
-    agrees(model, model, 224)
+def test_base_weights_give_what_the_tape_gives(base):
+    agrees(base, base, 224)
+
+
+@pytest.mark.data
+def test_base_weights_in_half_the_size(base):
+    full, half = (graph.write(base, outputs="maps", half=half) for half in (False, True))
+    image, cotangent = photograph(224), np.array([[1, 0, 0]], np.float32)
+    exact, rough = run(full, image, cotangent), run(half, image, cotangent)
+    assert half.ByteSize() < 9.5e6
+    for name in exact:
+        assert off(rough[name], exact[name]) < 5e-3, name
