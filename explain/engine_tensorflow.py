@@ -1,7 +1,8 @@
 """The reference engine: TensorFlow's tape over one traced function, for any Keras classifier."""
 
+import inspect
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,10 @@ class TensorFlowEngine:
                 tape.watch(images)
                 *activations, logits = self._model(images, training=False)
                 scores = [tf.reduce_sum(row * logits) for row in tf.unstack(cotangents, axis=1)]
-            gradients = [tape.gradient(score, activations, unconnected_gradients="zero") for score in scores]
+            gradients = [
+                tape.gradient(score, activations, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+                for score in scores
+            ]
             return logits, activations, [tf.stack(parts, axis=1) for parts in zip(*gradients, strict=True)]
 
         self._traced: dict[int, Any] = {}
@@ -63,3 +67,39 @@ class TensorFlowEngine:
             {name: values.numpy() for name, values in zip(self._names, activations, strict=True)},
             {name: values.numpy() for name, values in zip(self._names, gradients, strict=True)},
         )
+
+
+def at_rest(operation: Any) -> Callable[..., Any]:
+    """An operation of a Keras graph as it acts at inference, whatever the graph says."""
+    if "training" not in inspect.signature(operation.call).parameters:
+        return operation
+    return lambda *arguments, **options: operation(*arguments, **{**options, "training": False})
+
+
+class Behind:
+    """The part of a network behind one layer, as a traced function of the layer's activations.
+
+    Paths that lead past the layer see the photograph as it is.
+    """
+
+    def __init__(self, model: Any, layer: Layer) -> None:
+        """`model` is flat and ends in logits (B, U); `layer` is a layer of it."""
+        import tensorflow as tf
+
+        def run(image: Any, activations: Any) -> Any:
+            def operation(one: Any) -> Callable[..., Any]:
+                return (lambda *_, **__: activations) if one.name == layer.keras_name else at_rest(one)
+
+            # What leads to the layer alone is pruned from the traced graph.
+            images = tf.repeat(image, tf.shape(activations)[0], axis=0)
+            return model._run_through_graph(images, operation_fn=operation)
+
+        picture = tf.TensorSpec((1, *model.inputs[0].shape[1:]), tf.float32)
+        cells = tf.TensorSpec((None, *layer.shape), tf.float32)
+        self._traced = tf.function(run, input_signature=[picture, cells])
+        self._lock = threading.Lock()
+
+    def __call__(self, image: np.ndarray, activations: np.ndarray) -> np.ndarray:
+        """Logits (B, U) of activations (B, H, W, C) in the place of those of the photograph (1, S, S, 3)."""
+        with self._lock:
+            return self._traced(image.astype("float32"), activations.astype("float32")).numpy()

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from explain import photo
+from explain.anatomy import Gates, MBConv, block_of, dissect
 from explain.engine import Engine, Pass
 from explain.errors import EngineError, LayerError, TargetError
 from explain.formulas import FORMULAS
 from explain.layers import Layer, layers_of
 from explain.network import network_of
+from explain.perturbation import PERTURBATIONS, Progress, perturb
 
 Target = str | int
 ENGINES = ("auto", "openvino", "tensorflow")
@@ -97,7 +100,11 @@ class Explainer:
         self.explains = network.explains
         self._units = network.units
         self.labels = _labels(labels, network.units)
-        self.layers = _choose(layers_of(network.model), layers)
+        self._model = network.model
+        self._all_layers = layers_of(network.model)
+        self.layers = _choose(self._all_layers, layers)
+        self._threads = threads
+        self._behind: dict[str, Any] = {}
         self._fit: photo.Fit = fit
         self._source_size = source_size
         self.engine, self._engine = _engine(engine, network.model, self.layers, network.size, threads)
@@ -108,20 +115,64 @@ class Explainer:
         targets: Sequence[Target] | None = None,
         methods: Sequence[str] = ("grad_cam",),
         keep: bool = False,
+        seed: int = 0,
+        progress: Progress | None = None,
     ) -> Explanation:
         """Explain one photograph.
 
         Args:
             picture: a path, bytes, PIL image or array, see `explain.photo.read`.
             targets: labels or their numbers; the most probable class by default.
-            methods: names of formulas, see `explain.formulas.FORMULAS`.
+            methods: names of formulas, see `explain.formulas.FORMULAS`, or of `explain.perturbation.PERTURBATIONS`,
+                which take seconds; of those, occlusion and RISE have one map, of the layer `image`.
             keep: whether to keep activations and gradients in `Explanation.evidence`.
+            seed: what RISE draws its masks from.
+            progress: told (done, total) while a perturbation runs.
 
         Raises:
             PhotoError: if the picture cannot be read.
             TargetError: if a target is not one of the labels.
+            EngineError: if there is no such method.
         """
-        return next(self._explain([self.see(picture)], [targets], methods, keep))
+        return next(self._explain([self.see(picture)], [targets], methods, keep, seed, progress))
+
+    def anatomy(self, picture: Any, layer: str, target: Target | None = None) -> MBConv:
+        """What an MBConv block makes of one photograph, and which of its channels carry the score.
+
+        Args:
+            picture: as for a call.
+            layer: the block, such as `5c`.
+            target: the label that contributions are for; the most probable class by default.
+
+        Raises:
+            LayerError: if there is no such block, or the network has none.
+        """
+        block = block_of(self._all_layers, layer)
+        before = self._all_layers[self._all_layers.index(block) - 1]
+        found = self._whole(picture, None if target is None else [target], methods=(), keep=True)
+        assert found.evidence is not None
+        return dissect(self._model, before, block, found.evidence, found.targets[0])
+
+    def gates(self, picture: Any) -> dict[str, np.ndarray]:
+        """The squeeze-and-excitation gates (C,), 0..1, of every block that has them; costs one forward pass.
+
+        Raises:
+            LayerError: if no block has any.
+        """
+        return self._gates(self.see(picture))
+
+    @cached_property
+    def _gates(self) -> Gates:
+        return Gates(self._model, self._all_layers)
+
+    @cached_property
+    def _whole(self) -> "Explainer":
+        """This explainer, with all layers."""
+        if self.layers == self._all_layers:
+            return self
+        return Explainer(
+            self._model, self.labels, self.engine, None, self._fit, self._source_size, threads=self._threads
+        )
 
     def batch(
         self,
@@ -165,19 +216,32 @@ class Explainer:
         self(np.zeros((self.size, self.size, 3), np.uint8), targets=[0])
 
     def _explain(
-        self, seen: list[np.ndarray], wanted: list[Any], methods: Sequence[str], keep: bool
+        self,
+        seen: list[np.ndarray],
+        wanted: list[Any],
+        methods: Sequence[str],
+        keep: bool,
+        seed: int = 0,
+        progress: Progress | None = None,
     ) -> Iterator[Explanation]:
-        formulas = {method: _formula(method) for method in methods}
+        _check_methods(methods)
         images = np.stack(seen).astype("float32")
         if any(targets is None for targets in wanted) and self._units > 1:
             best = self._engine.logits(images).argmax(axis=1)
             wanted = [[int(one)] if targets is None else targets for targets, one in zip(wanted, best, strict=True)]
         for index, targets in enumerate(wanted):
             numbers = None if targets is None else [self._number(target) for target in targets]
-            yield self._one(seen[index], images[index : index + 1], numbers, formulas, keep)
+            yield self._one(seen[index], images[index : index + 1], numbers, methods, keep, seed, progress)
 
     def _one(
-        self, seen: np.ndarray, image: np.ndarray, numbers: list[int] | None, formulas: Mapping[str, Any], keep: bool
+        self,
+        seen: np.ndarray,
+        image: np.ndarray,
+        numbers: list[int] | None,
+        methods: Sequence[str],
+        keep: bool,
+        seed: int,
+        progress: Progress | None,
     ) -> Explanation:
         if self._units == 1:
             # One logit has one gradient; the other class's evidence is its negative.
@@ -193,7 +257,12 @@ class Explainer:
             numbers = numbers or []
             found = self._engine(image, np.eye(self._units, dtype=np.float32)[numbers][None])
             logits, probabilities = _per_label(found.logits[0])
-        maps = {method: _maps(formula, found) for method, formula in formulas.items()}
+        maps = {
+            method: _maps(FORMULAS[method], found)
+            if method in FORMULAS
+            else self._perturbed(method, image, found, numbers, seed, progress)
+            for method in methods
+        }
         return Explanation(
             seen,
             logits,
@@ -203,6 +272,37 @@ class Explainer:
             tuple(self.labels[number] for number in numbers),
             maps,
             found if keep else None,
+        )
+
+    def _perturbed(
+        self,
+        method: str,
+        image: np.ndarray,
+        found: Pass,
+        numbers: list[int],
+        seed: int,
+        progress: Progress | None,
+    ) -> dict[str, np.ndarray]:
+        def per_target(logits: np.ndarray) -> np.ndarray:
+            return (np.concatenate([-logits, logits], axis=1) if self._units == 1 else logits)[:, numbers]
+
+        def behind(layer: Layer) -> Any:
+            from explain.engine_tensorflow import Behind
+
+            if layer.name not in self._behind:
+                self._behind[layer.name] = Behind(self._model, layer)
+            return lambda activations: per_target(self._behind[layer.name](image, activations))
+
+        activations = {name: values[0] for name, values in found.activations.items()}
+        return perturb(
+            method,
+            image[0],
+            activations,
+            self.layers,
+            lambda images: per_target(self._engine.logits(images)),
+            behind,
+            seed,
+            progress or (lambda done, total: None),
         )
 
     def _number(self, target: Target) -> int:
@@ -231,10 +331,11 @@ def _per_label(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return logits, (shifted / shifted.sum()).astype("float32")
 
 
-def _formula(method: str) -> Any:
-    if method not in FORMULAS:
-        raise EngineError(f"There is no method {method!r}; the methods are: {', '.join(FORMULAS)}.")
-    return FORMULAS[method]
+def _check_methods(methods: Sequence[str]) -> None:
+    known = (*FORMULAS, *PERTURBATIONS)
+    for method in methods:
+        if method not in known:
+            raise EngineError(f"There is no method {method!r}; the methods are: {', '.join(known)}.")
 
 
 def _labels(labels: Sequence[str] | None, units: int) -> tuple[str, ...]:
