@@ -12,7 +12,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from models import CHECKPOINTS, ModelError, load
 from models.card import Card
-from models.store import folder_of
 from training import data, recipes
 from training.recipe import TrainingError
 
@@ -25,6 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
         return asked.run(asked)
     except (TrainingError, ModelError) as error:
         print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{error.filename or 'A file'} cannot be read or written: {error.strerror}.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Stopped; the epochs that were finished are kept, and --resume goes on from there.", file=sys.stderr)
@@ -58,7 +60,6 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--data", required=True, help="Hub layout, or a folder of class folders")
     evaluate.add_argument("--split", help="train, validation or test")
     evaluate.add_argument("--json", action="store_true", help="one line of JSON")
-    evaluate.add_argument("--save", action="store_true", help="write the result to the run's card")
     evaluate.set_defaults(run=_evaluate)
     return parser
 
@@ -121,12 +122,10 @@ def _evaluate(asked: argparse.Namespace) -> int:
     from training.evaluate import evaluate
 
     run = load(asked.name)
-    recipe = recipes.find(run.card.task)
-    split = data.load(asked.data, asked.split, recipe.labels, recipe.source_size or recipe.input_size, recipe.fit)
-    found = evaluate(run.model, split, recipe).summary()
-    if asked.save:
-        results = run.card.results | {asked.split or "folder": found | {"sha256": split.sha256}}
-        replace(run.card, results=results).write(folder_of(asked.name) / "card.json")
+    seen = run.card.preprocessing
+    size = seen.get("source_size") or run.input_size
+    split = data.load(asked.data, asked.split, run.labels, size, seen.get("fit", "crop"))
+    found = evaluate(run.model, split, run.card).summary()
     if asked.json:
         print(json.dumps(found))
     else:

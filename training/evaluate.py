@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from models import Card
 from training import data, views
 from training.recipe import Recipe
 
@@ -24,11 +25,14 @@ class Evaluation:
     @property
     def probabilities(self) -> np.ndarray:
         """(N, classes) float64; one logit gives (negative, positive)."""
+        return np.exp(self._log_probabilities)
+
+    @property
+    def _log_probabilities(self) -> np.ndarray:
         logits = self.logits.astype("float64")
         if logits.shape[1] == 1:
             logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
-        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return shifted / shifted.sum(axis=1, keepdims=True)
+        return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
 
     @property
     def accuracy(self) -> float:
@@ -38,8 +42,7 @@ class Evaluation:
     @property
     def loss(self) -> float:
         """Mean cross-entropy, in nats."""
-        own = self.probabilities[np.arange(len(self.labels)), self.labels]
-        return float(-np.mean(np.log(np.maximum(own, 1e-12))))
+        return float(-np.mean(self._log_probabilities[np.arange(len(self.labels)), self.labels]))
 
     def top(self, k: int) -> float:
         """Share of pictures whose class is among the k most probable."""
@@ -54,8 +57,8 @@ class Evaluation:
         return found
 
 
-def evaluate(model: Any, split: data.Split, recipe: Recipe, batch: int = 64) -> Evaluation:
-    """Run a model over a split, without augmentation."""
+def evaluate(model: Any, split: data.Split, recipe: Recipe | Card, batch: int = 64) -> Evaluation:
+    """Run a model over a split, without augmentation; of the recipe or card only the input size counts."""
     import keras
 
     size = recipe.input_size
