@@ -1,6 +1,5 @@
 """Train one run of a recipe, epoch by epoch, so that a kill loses at most the epoch under way."""
 
-import csv
 import os
 import platform
 import time
@@ -12,12 +11,10 @@ import numpy as np
 
 from models import Card, save
 from models.graphs import build
-from models.store import sha256
-from training import data, views
+from training import data, state, views
 from training.evaluate import evaluate
 from training.recipe import Plan, Recipe, Stage, TrainingError
-
-HISTORY = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "cpu_seconds")
+from training.start import start
 
 
 def train(
@@ -50,7 +47,11 @@ def train(
     """
     import keras
 
+    if not 0 <= plan.seed < 2**32:
+        raise TrainingError(f"A seed is a whole number from 0 to 4294967295, and {plan.seed} is not.")
     stages = _shorten(recipe.stages, epochs)
+    if resume and not state.last(out) and (out / "card.json").is_file():
+        raise TrainingError(f"The training in {out} is finished; leave out --resume to train it again.")
     size = recipe.source_size or recipe.input_size
     training, validation = (
         data.load(source, split, recipe.labels, size, recipe.fit) for split in ("train", "validation")
@@ -61,23 +62,43 @@ def train(
     )
     keras.utils.set_random_seed(plan.seed)
     model = build(recipe.architecture, recipe.input_size, recipe.units, recipe.dropout, recipe.head_norm)
-    base = _start(model, recipe, weights)
-    out.mkdir(parents=True, exist_ok=True)
-    history = _read_history(out) if resume else []
-    if not resume:
-        for old in out.glob("state-*.weights.h5"):
-            old.unlink()
+    base = start(model, recipe.architecture, weights)
     steps = plan.steps or -(-len(training) // recipe.batch_size)
+    settings = _settings(recipe, run, plan, stages, steps, training, base)
     try:
-        _run_stages(model, recipe, plan, stages, steps, training, validation, out, history, resume, say)
+        out.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            state.clear(out)
+        history = _run_stages(model, recipe, plan, stages, steps, training, validation, out, settings, say)
         return _finish(
             model, recipe, run, plan, stages, steps, training, validation, out, history, base, source, weights, say
         )
     except OSError as error:
+        state.clear_unfinished(out)
+        # HDF5 gives its whole log as the reason, so the number decides.
+        reason = os.strerror(error.errno) if error.errno else "input/output error"
         raise TrainingError(
-            f"{out} cannot be written ({error.strerror or error}); what was saved before "
-            "is kept, and --resume goes on from there."
+            f"{out} cannot be written ({reason}); what was saved before is kept, and --resume goes on from there."
         ) from error
+
+
+def _settings(
+    recipe: Recipe, run: str, plan: Plan, stages: tuple[Stage, ...], steps: int, training: data.Split, base: dict
+) -> dict[str, Any]:
+    """Everything that must be the same for a training to go on as if it had not stopped."""
+    chosen = plan.optimizer
+    return {
+        "run": f"{recipe.task}/{run}",
+        "optimizer": [chosen.name, chosen.rate, dict(chosen.options), chosen.schedule, recipe.warmup],
+        "seed": plan.seed,
+        "number of epochs": [vars(stage) for stage in stages],
+        "number of steps": [steps, recipe.batch_size],
+        "augmentation": vars(recipe.augmentation),
+        "input size": [recipe.input_size, recipe.source_size, recipe.fit],
+        "head": [recipe.units, recipe.dropout, recipe.head_norm, recipe.label_smoothing],
+        "data set": training.sha256,
+        "file of base weights": base.get("sha256", base["name"]),
+    }
 
 
 def _run_stages(
@@ -89,29 +110,32 @@ def _run_stages(
     training: data.Split,
     validation: data.Split,
     out: Path,
-    history: list[dict[str, float]],
-    resume: bool,
+    settings: dict[str, Any],
     say: Callable[[str], None],
-) -> None:
+) -> list[dict[str, float]]:
+    """Train the epochs that no state has yet; returns the history of all."""
     total = sum(stage.epochs for stage in stages)
-    done = _last_state(out) if resume else 0
-    del history[done:]
+    done = state.last(out)
+    history = state.read_history(out, done)
+    if done:
+        state.check(out, done, settings)
+    if done == total:
+        state.load(model, out, done, weights_only=True)
     first = 0
     for stage in stages:
         last = first + stage.epochs
         if done < last:
             _unfreeze(model, stage.trainable)
             _compile(model, recipe, plan, stage, steps)
-            if first < done:
-                _load_state(model, out, done)
-            elif done == first and done:
-                _load_state(model, out, done, weights_only=True)
+            if done and first <= done:
+                state.load(model, out, done, weights_only=first == done)
             for epoch in range(max(first, done), last):
                 history.append(_epoch(model, recipe, plan, epoch, steps, training, validation))
-                _save_state(model, out, epoch + 1)
-                _write_history(out, history)
+                state.write_history(out, history)
+                state.save(model, out, epoch + 1, settings)
                 say(_progress(history, total))
         first = last
+    return history
 
 
 def _epoch(
@@ -125,7 +149,7 @@ def _epoch(
         batches, epochs=epoch + 1, initial_epoch=epoch, shuffle=False, verbose=1 if os.isatty(1) else 0
     ).history
     found = evaluate(model, validation, recipe)
-    return {
+    row = {
         "epoch": epoch + 1,
         "loss": logs["loss"][0],
         "accuracy": logs["accuracy"][0],
@@ -135,6 +159,8 @@ def _epoch(
         "seconds": time.perf_counter() - wall,
         "cpu_seconds": time.process_time() - cpu,
     }
+    # As many digits as history.csv keeps, so that a resumed training ends with the same card.
+    return {key: float(f"{value:.6g}") for key, value in row.items()}
 
 
 def pictures(split: data.Split, recipe: Recipe, seed: int, epoch: int, steps: int) -> Any:
@@ -144,9 +170,8 @@ def pictures(split: data.Split, recipe: Recipe, seed: int, epoch: int, steps: in
     """
     import keras
 
-    order = views.order(len(split), seed, epoch)
-    order = np.resize(order, min(steps * recipe.batch_size, max(len(split), steps * recipe.batch_size)))
-    order = order[: len(split)] if steps == -(-len(split) // recipe.batch_size) else order
+    one_pass = steps == -(-len(split) // recipe.batch_size)
+    order = np.resize(views.order(len(split), seed, epoch), len(split) if one_pass else steps * recipe.batch_size)
 
     class Batches(keras.utils.PyDataset):
         def __len__(self) -> int:
@@ -165,40 +190,7 @@ def reseed(model: Any, seed: int, epoch: int) -> None:
     for index, layer in enumerate(model.layers):
         generator = getattr(layer, "seed_generator", None)
         if generator is not None:
-            generator.state.assign(np.array([seed * 1000 + epoch, index], dtype="uint32"))
-
-
-def _start(model: Any, recipe: Recipe, weights: str) -> dict[str, str]:
-    """Load the backbone's weights; returns what the card says of them."""
-    import keras
-
-    if weights == "imagenet":
-        network = getattr(keras.applications, recipe.architecture)
-        shape = (recipe.input_size, recipe.input_size, 3)
-        donor = network(include_top=False, weights="imagenet", input_shape=shape)
-        by_name = {layer.name: layer for layer in model.layers}
-        for layer in donor.layers:
-            # Keras' own ImageNet graph scales once more than ours; its Rescaling layers hold no weights.
-            if layer.name in by_name and layer.weights and "normalization" not in layer.name:
-                by_name[layer.name].set_weights(layer.get_weights())
-        normalization = next((la for la in model.layers if isinstance(la, keras.layers.Normalization)), None)
-        if normalization is not None:
-            mean, variance = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225]) ** 2
-            normalization.set_weights([mean, variance, np.array(0)])
-            normalization.finalize_state()
-        return {"name": "imagenet", "source": f"keras {keras.__version__}"}
-    from models.graphs import backbone_of
-
-    file = Path(weights)
-    if not file.is_file():
-        raise TrainingError(f"There is no weights file {weights}.")
-    try:
-        backbone_of(model).load_weights(file)
-    except Exception as error:
-        raise TrainingError(
-            f"{file.name} does not hold the weights of {recipe.architecture} without its head."
-        ) from error
-    return {"name": file.name, "sha256": sha256(file)}
+            generator.state.assign(np.array([(seed * 1000 + epoch) % 2**32, index], dtype="uint32"))
 
 
 def _unfreeze(model: Any, trainable: str) -> None:
@@ -227,7 +219,8 @@ def _compile(model: Any, recipe: Recipe, plan: Plan, stage: Stage, steps: int) -
     rate: Any = peak
     if chosen.schedule == "cosine":
         warmup = max(1, round(total * recipe.warmup))
-        rate = keras.optimizers.schedules.CosineDecay(0.0, total - warmup, warmup_target=peak, warmup_steps=warmup)
+        falling = max(1, total - warmup)
+        rate = keras.optimizers.schedules.CosineDecay(0.0, falling, warmup_target=peak, warmup_steps=warmup)
     optimizer = getattr(keras.optimizers, chosen.name)(learning_rate=rate, **chosen.options)
     if recipe.units == 1:
         loss: Any = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
@@ -251,53 +244,6 @@ def _shorten(stages: tuple[Stage, ...], epochs: int | None) -> tuple[Stage, ...]
             kept.append(Stage(count, stage.trainable, stage.rate))
         epochs -= count
     return tuple(kept)
-
-
-def _state(out: Path, epoch: int) -> Path:
-    return out / f"state-{epoch:03d}.weights.h5"
-
-
-def _last_state(out: Path) -> int:
-    return max((int(file.name.split("-")[1].split(".")[0]) for file in out.glob("state-*.weights.h5")), default=0)
-
-
-def _save_state(model: Any, out: Path, epoch: int) -> None:
-    """Weights and optimizer after an epoch; the file's name appears only when it is whole."""
-    unfinished = out / "unfinished.weights.h5"
-    model.save_weights(unfinished)
-    unfinished.replace(_state(out, epoch))
-    if epoch > 1:
-        _state(out, epoch - 1).unlink(missing_ok=True)
-
-
-def _load_state(model: Any, out: Path, epoch: int, weights_only: bool = False) -> None:
-    optimizer = model.optimizer
-    try:
-        if weights_only:
-            model.optimizer = None
-        model.load_weights(_state(out, epoch))
-    except Exception as error:
-        raise TrainingError(f"{_state(out, epoch)} is damaged; train again without --resume.") from error
-    finally:
-        model.optimizer = optimizer
-
-
-def _read_history(out: Path) -> list[dict[str, float]]:
-    file = out / "history.csv"
-    if not file.is_file():
-        return []
-    with file.open(newline="") as rows:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(rows)]
-
-
-def _write_history(out: Path, history: list[dict[str, float]]) -> None:
-    unfinished = out / "unfinished.csv"
-    with unfinished.open("w", newline="") as file:
-        writer = csv.DictWriter(file, HISTORY)
-        writer.writeheader()
-        for row in history:
-            writer.writerow({key: int(row[key]) if key == "epoch" else f"{row[key]:.6g}" for key in HISTORY})
-    unfinished.replace(out / "history.csv")
 
 
 def _progress(history: list[dict[str, float]], total: int) -> str:
@@ -363,8 +309,8 @@ def _finish(
         },
         data={
             "hub": recipe.hub,
-            "train": {"sha256": training.sha256, "n": len(training)},
-            "validation": {"sha256": validation.sha256, "n": len(validation)},
+            "train": {"sha256": training.sha256, "n": len(training), "skipped": len(training.skipped)},
+            "validation": {"sha256": validation.sha256, "n": len(validation), "skipped": len(validation.skipped)},
         },
         seed=plan.seed,
         epochs=len(history),
@@ -373,11 +319,11 @@ def _finish(
         machine=machine(),
         results={"validation": found.summary(), "best": best},
         command=f"python -m training train {recipe.task}/{run} --data DATA --weights "
-        f"{weights if weights == 'imagenet' else Path(weights).name} --seed {plan.seed}",
+        f"{weights if weights == 'imagenet' else Path(weights).name} --seed {plan.seed}"
+        + (f" --epochs {len(history)}" if stages != recipe.stages else ""),
     )
     card = save(model, card, out)
-    for state in out.glob("state-*.weights.h5"):
-        state.unlink()
+    state.clear(out)
     say(f"{card.name}: validation accuracy {found.accuracy:.4f}, written to {out}")
     return card
 

@@ -1,0 +1,160 @@
+"""A training survives a kill at any moment: resumed, it ends as if nothing had happened."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.training import studies
+from tests.training.runs import EPOCHS, Training, assert_same_end
+from training import loop, state
+from training.recipe import Augmentation, Stage, TrainingError
+
+ROOT = Path(__file__).parents[2]
+
+
+def kill(training, epoch: int, batch: int) -> None:
+    """Train until a batch of an epoch (from 0) is asked for, and stop there as Ctrl-C would."""
+    ask = loop.pictures
+
+    def pictures(split, recipe, seed, number, steps):
+        batches = ask(split, recipe, seed, number, steps)
+        if number == epoch:
+            give = type(batches).__getitem__
+
+            def give_or_stop(self, index):
+                if index == batch:
+                    raise KeyboardInterrupt
+                return give(self, index)
+
+            type(batches).__getitem__ = give_or_stop
+        return batches
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loop, "pictures", pictures)
+        training()
+
+
+@pytest.mark.parametrize("epoch", [1, 3], ids=["in the first stage", "in the second"])
+def test_a_killed_training_goes_on_to_the_same_end(training, whole, epoch):
+    kill(training, epoch, batch=1)
+    assert state.last(training.out) == epoch
+    assert not (training.out / "card.json").exists()
+    # What a write that was cut off leaves behind never counts.
+    (training.out / "unfinished.weights.h5").write_bytes(b"half")
+    (training.out / "unfinished.csv").write_text("epoch,lo")
+    training.batches.clear()
+    training(resume=True)
+    assert training.batches == whole.batches[2 * epoch :]
+    assert_same_end(training, whole)
+
+
+SCRIPT = """
+import os, signal, sys
+from pathlib import Path
+import keras
+from tests.training import studies
+from training.loop import train
+
+keras.applications.TinyNet = studies.tiny_net
+replace = Path.replace
+
+def die_before_the_third(self, target):
+    if Path(target).name == "state-003.weights.h5":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(self, target)
+
+Path.replace = die_before_the_third
+recipe = studies.recipe()
+train(recipe, "sgd", recipe.plans["sgd"], *sys.argv[1:3], Path(sys.argv[3]))
+"""
+
+
+def test_a_process_killed_while_it_writes_a_state_loses_only_that_epoch(training, whole):
+    ended = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(training.source), str(training.base), str(training.out)],
+        cwd=ROOT,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert ended.returncode == -signal.SIGKILL
+    # The state is whole but has no name yet, and the history is one row ahead. A new stage begins where it goes on.
+    assert (training.out / "unfinished.weights.h5").stat().st_size > 10_000
+    assert state.last(training.out) == 2
+    assert len(training.history) == 3
+    training(resume=True)
+    assert_same_end(training, whole)
+
+
+def test_a_training_stopped_after_its_last_epoch_ends_with_its_own_weights(training, whole, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            training()
+    assert state.last(training.out) == EPOCHS
+    training.batches.clear()
+    training(resume=True)
+    assert not training.batches
+    assert_same_end(training, whole)
+
+
+def test_a_full_disk_is_one_sentence_and_keeps_the_state_before(training, monkeypatch):
+    usage = state.shutil.disk_usage
+
+    def full_after_the_first(path):
+        found = usage(path)
+        return found._replace(free=0) if state.last(training.out) else found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(state.shutil, "disk_usage", full_after_the_first)
+        with pytest.raises(TrainingError, match=r"cannot be written \(No space left on device\).*--resume") as caught:
+            training()
+    assert "\n" not in str(caught.value)
+    assert state.last(training.out) == 1
+    assert not list(training.out.glob("unfinished*"))
+
+
+def test_resuming_what_is_finished_is_one_sentence(whole):
+    with pytest.raises(TrainingError, match="is finished"):
+        whole(resume=True)
+
+
+@pytest.fixture(scope="module")
+def stopped(hub_folder, base_weights, tmp_path_factory):
+    """A training killed in its second epoch."""
+    training = Training(tmp_path_factory.mktemp("stopped"), hub_folder, base_weights)
+    kill(training, 1, batch=0)
+    return training
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"seed": 4}, "seed"),
+        ({"steps": 1}, "number of steps"),
+        ({"run": "adam"}, "run and another optimizer"),
+        ({"recipe": studies.recipe(stages=(Stage(2, "head"), Stage(3)))}, "number of epochs"),
+        ({"recipe": studies.recipe(augmentation=Augmentation())}, "augmentation"),
+    ],
+)
+def test_a_training_does_not_go_on_as_another(stopped, changes, word):
+    with pytest.raises(TrainingError, match=f"another {word};"):
+        stopped(resume=True, **changes)
+    assert state.last(stopped.out) == 1
+
+
+def test_a_training_does_not_go_on_with_other_pictures(stopped, tmp_path):
+    other = studies.write_hub(tmp_path)
+    studies.write_parquet(
+        next(other.rglob("train-*")), studies.rows_of((9, 7)), studies.features_of(label=studies.LABELS)
+    )
+    kept, stopped.source = stopped.source, other
+    with pytest.raises(TrainingError, match="another data set;"):
+        stopped(resume=True)
+    stopped.source = kept

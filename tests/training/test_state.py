@@ -1,0 +1,62 @@
+"""A state counts when it is whole; whatever else lies in the folder is one plain sentence."""
+
+import errno
+import gc
+import resource
+
+import pytest
+
+from models import graphs
+from tests.training import studies
+from tests.training.runs import same
+from training import loop, state
+from training.recipe import TrainingError
+
+
+@pytest.fixture
+def model(tiny_network):
+    """A small model as it stands in a training."""
+    table = studies.recipe()
+    built = graphs.build(tiny_network, 32, 1)
+    loop._compile(built, table, table.plans["sgd"], table.stages[0], 2)
+    return built
+
+
+# HDF5 also complains where its objects are thrown away.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_write_that_breaks_off_leaves_the_state_before(model, tmp_path):
+    state.save(model, tmp_path, 1, {"seed": 0})
+    weights = model.get_weights()
+    model.layers[-1].set_weights([weight + 1 for weight in model.layers[-1].get_weights()])
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            state.save(model, tmp_path, 2, {"seed": 0})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert caught.value.errno == errno.EFBIG
+    assert state.last(tmp_path) == 1
+    gc.collect()
+    state.load(model, tmp_path, 1)
+    assert same(model.get_weights(), weights, 0)
+    state.clear_unfinished(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["state-001.weights.h5"]
+
+
+def test_a_damaged_state_is_one_sentence(model, tmp_path):
+    state.save(model, tmp_path, 1, {"seed": 0})
+    file = tmp_path / "state-001.weights.h5"
+    file.write_bytes(file.read_bytes()[:5000])
+    for attempt in (lambda: state.load(model, tmp_path, 1), lambda: state.check(tmp_path, 1, {"seed": 0})):
+        with pytest.raises(TrainingError, match=r"state-001\.weights\.h5 is damaged"):
+            attempt()
+
+
+@pytest.mark.parametrize("content", [None, "", "epoch,loss\n1,0.5\n", "no\x00sense"])
+def test_a_history_that_lacks_an_epoch_is_one_sentence(tmp_path, content):
+    if content is not None:
+        (tmp_path / "history.csv").write_text(content)
+    assert state.read_history(tmp_path, 0) == []
+    with pytest.raises(TrainingError, match=r"history\.csv is missing or damaged"):
+        state.read_history(tmp_path, 1)

@@ -1,0 +1,75 @@
+"""The weights that a training starts from."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.graphs import backbone_of
+from models.store import sha256
+from training.recipe import TrainingError
+
+
+def start(model: Any, architecture: str, weights: str) -> dict[str, str]:
+    """Load the backbone's weights into a graph of `models.graphs.build`.
+
+    Args:
+        weights: `imagenet` (Keras' own, downloaded once) or a file for the backbone.
+
+    Returns:
+        What the card says of them.
+
+    Raises:
+        TrainingError: if they cannot be had or belong to another network.
+    """
+    if weights == "imagenet":
+        return _imagenet(model, architecture)
+    file = Path(weights)
+    if not file.is_file():
+        raise TrainingError(f"There is no weights file {weights}.")
+    try:
+        backbone_of(model).load_weights(file)
+    except Exception as error:
+        raise TrainingError(f"{file.name} does not hold the weights of {architecture} without its head.") from error
+    return {"name": file.name, "sha256": sha256(file)}
+
+
+def _imagenet(model: Any, architecture: str) -> dict[str, str]:
+    import keras
+
+    network = getattr(keras.applications, architecture)
+    try:
+        donor = network(include_top=False, weights="imagenet", input_shape=model.input_shape[1:])
+    except Exception as error:
+        raise TrainingError(
+            f"Keras' weights of {architecture} could not be fetched; they need the network once, "
+            "or name a file with --weights."
+        ) from error
+    # By place and not by name: Keras numbers the unnamed layers of a second network on.
+    for own, given in zip(_with_weights(backbone_of(model)), _with_weights(donor), strict=True):
+        own.set_weights(given.get_weights())
+    _take_scale(model, donor)
+    return {"name": "imagenet", "source": f"keras {keras.__version__}"}
+
+
+def _with_weights(model: Any) -> list[Any]:
+    return [layer for layer in model.layers if layer.weights]
+
+
+def _take_scale(model: Any, donor: Any) -> None:
+    """Fold the Rescaling that Keras puts after an EfficientNet's Normalization for ImageNet weights only into ours.
+
+    (x - mean) / sqrt(variance) * scale = (x - mean) / sqrt(variance / scale ** 2), see tensorflow#49930.
+    """
+    import keras
+
+    normalization = next((la for la in model.layers if isinstance(la, keras.layers.Normalization) and la.weights), None)
+    if normalization is None:
+        return
+    kinds = [type(layer) for layer in donor.layers]
+    follower = donor.layers[kinds.index(keras.layers.Normalization) + 1]
+    mean, variance, count = normalization.get_weights()
+    if isinstance(follower, keras.layers.Rescaling):
+        variance = variance / np.square(follower.scale)
+    normalization.set_weights([mean, variance, count])
+    normalization.finalize_state()

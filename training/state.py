@@ -1,0 +1,136 @@
+"""What a training leaves on disk after each epoch, so that a kill loses at most the epoch under way.
+
+A state is one file with weights, optimizer and the settings of its training; it gets its name when it is whole.
+`history.csv` is written first, so that it never lacks an epoch that a state has.
+"""
+
+import csv
+import errno
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from training.recipe import TrainingError
+
+HISTORY = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "cpu_seconds")
+
+
+def last(out: Path) -> int:
+    """The epoch of the newest whole state, 0 where there is none."""
+    return max((int(file.name.split("-")[1].split(".")[0]) for file in out.glob("state-*.weights.h5")), default=0)
+
+
+def clear(out: Path) -> None:
+    """Remove every state."""
+    for file in out.glob("state-*.weights.h5"):
+        file.unlink()
+
+
+def clear_unfinished(out: Path) -> None:
+    """Remove what a write that failed has left."""
+    for file in out.glob("unfinished*"):
+        file.unlink()
+
+
+def save(model: Any, out: Path, epoch: int, settings: Mapping[str, Any]) -> None:
+    """Write the state after an epoch, then remove the one before.
+
+    Raises:
+        OSError: if the disk is full; the state before is kept.
+    """
+    import h5py
+
+    # Asked beforehand, because HDF5 prints a traceback of its own when it meets the end of the disk.
+    needed = sum(4 * math.prod(variable.shape) for variable in (*model.variables, *model.optimizer.variables))
+    if shutil.disk_usage(out).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    unfinished = out / "unfinished.weights.h5"
+    model.save_weights(unfinished)
+    with h5py.File(unfinished, "r+") as file:
+        file.attrs["settings"] = json.dumps(settings)
+    unfinished.replace(_state(out, epoch))
+    if epoch > 1:
+        _state(out, epoch - 1).unlink(missing_ok=True)
+
+
+def load(model: Any, out: Path, epoch: int, weights_only: bool = False) -> None:
+    """Load the state after an epoch into a model of the same graph and stage.
+
+    Args:
+        weights_only: leave the optimizer as it is: at the beginning of a stage, or after the last.
+
+    Raises:
+        TrainingError: if the file is damaged.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    try:
+        if weights_only:
+            model.optimizer = None
+        model.load_weights(_state(out, epoch))
+    except Exception as error:
+        raise _damaged(out, epoch) from error
+    finally:
+        model.optimizer = optimizer
+
+
+def check(out: Path, epoch: int, settings: Mapping[str, Any]) -> None:
+    """Compare the settings of a state with those asked for now.
+
+    Raises:
+        TrainingError: if they differ, so that the result would be neither training's; or if the file is damaged.
+    """
+    import h5py
+
+    try:
+        with h5py.File(_state(out, epoch)) as file:
+            found = json.loads(str(file.attrs["settings"]))
+    except (OSError, KeyError, ValueError) as error:
+        raise _damaged(out, epoch) from error
+    asked = json.loads(json.dumps(settings))
+    other = [name for name in asked if found.get(name) != asked[name]]
+    if other:
+        raise TrainingError(
+            f"The training in {out} was begun with another {' and another '.join(other)}; "
+            "ask for the same as then, or train again without --resume."
+        )
+
+
+def read_history(out: Path, epochs: int) -> list[dict[str, float]]:
+    """The rows of the first epochs.
+
+    Raises:
+        TrainingError: if the file is damaged or has fewer.
+    """
+    if not epochs:
+        return []
+    try:
+        with (out / "history.csv").open(newline="") as rows:
+            history = [{key: float(row[key]) for key in HISTORY} for row in csv.DictReader(rows)][:epochs]
+    except (OSError, KeyError, TypeError, ValueError):
+        history = []
+    if [row["epoch"] for row in history] != list(range(1, epochs + 1)):
+        raise TrainingError(f"{out / 'history.csv'} is missing or damaged; train again without --resume.")
+    return history
+
+
+def write_history(out: Path, history: list[dict[str, float]]) -> None:
+    """Write the rows as CSV, six digits each."""
+    unfinished = out / "unfinished.csv"
+    with unfinished.open("w", newline="") as file:
+        writer = csv.DictWriter(file, HISTORY)
+        writer.writeheader()
+        for row in history:
+            writer.writerow({key: int(row[key]) if key == "epoch" else f"{row[key]:.6g}" for key in HISTORY})
+    unfinished.replace(out / "history.csv")
+
+
+def _state(out: Path, epoch: int) -> Path:
+    return out / f"state-{epoch:03d}.weights.h5"
+
+
+def _damaged(out: Path, epoch: int) -> TrainingError:
+    return TrainingError(f"{_state(out, epoch)} is damaged; train again without --resume.")
