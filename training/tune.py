@@ -1,6 +1,7 @@
 """Choose a learning rate on the validation split."""
 
 import csv
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,10 +24,10 @@ def tune(
 ) -> list[dict[str, str]]:
     """Train every rate of a plan for a few epochs on the same pictures and write what validation says.
 
-    A rate that was tried before is not tried again.
+    A rate that was tried before for as many epochs is not tried again; other epochs are not compared.
 
     Returns:
-        The rows of this run, best validation loss first.
+        The rows of this run, best validation loss first; a rate that diverged comes last.
 
     Raises:
         TrainingError: if the plan has no rates to try.
@@ -38,8 +39,12 @@ def tune(
     if path.is_file():
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
+
+    def of_this_run() -> list[dict[str, str]]:
+        return [row for row in rows if row["run"] == run and int(row["epochs"]) == epochs]
+
     for rate in plan.optimizer.tried:
-        if any(row["run"] == run and float(row["learning_rate"]) == rate for row in rows):
+        if any(float(row["learning_rate"]) == rate for row in of_this_run()):
             continue
         trial = replace(plan, optimizer=replace(plan.optimizer, rate=rate))
         say(f"{recipe.task}/{run} at {rate:g}")
@@ -56,9 +61,20 @@ def tune(
                 "val_loss": f"{found['loss']:.5f}",
             }
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-    return sorted((row for row in rows if row["run"] == run), key=lambda row: float(row["val_loss"]))
+        _write(path, rows)
+    return sorted(of_this_run(), key=_loss)
+
+
+def _loss(row: dict[str, str]) -> tuple[bool, float]:
+    loss = float(row["val_loss"])
+    return math.isnan(loss), loss
+
+
+def _write(path: Path, rows: list[dict[str, str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    with unfinished.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    unfinished.replace(path)
