@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# OpenBLAS threads go on spinning after a product and would take a core from the network.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
@@ -58,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--layers", type=_names, metavar="top,5c", help="default: all")
     parser.add_argument("--target", action="append", metavar="LABEL", help="default: the class that the first run sees")
+    parser.add_argument("--anatomy", type=_names, default=[], metavar="5c", help="take MBConv blocks apart")
     parser.add_argument("--engine", default="auto", metavar="auto|openvino|tensorflow")
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each photograph")
     return parser
@@ -88,7 +91,7 @@ def _explain(asked: argparse.Namespace) -> int:
     taken: set[str] = set()
     for number, path in enumerate(paths, 1):
         folder = asked.out / _free_name(path.stem, taken)
-        found = _explain_one(path, folder, asked.target, methods, explainers, runs)
+        found = _explain_one(path, folder, asked.target, methods, asked.anatomy, explainers, runs)
         answers = ", ".join(f"{name} {one.top} {one.probabilities.max():.1%}" for name, one in found.items())
         say(f"{number} of {len(paths)}  {path.name}: {answers}  -> {folder}")
         if asked.json:
@@ -131,6 +134,7 @@ def _explain_one(
     folder: Path,
     targets: list[str] | None,
     methods: tuple[str, ...],
+    blocks: list[str],
     explainers: dict[str, Any],
     runs: dict[str, Any],
 ) -> dict[str, Any]:
@@ -139,11 +143,16 @@ def _explain_one(
     first = next(iter(explainers.values()))
     wanted = [_target(one) for one in targets] if targets else [int(first.probabilities(picture).argmax())]
     found = {name: one(picture, targets=wanted, methods=methods) for name, one in explainers.items()}
+    anatomies = {
+        name: {block: one.anatomy(picture, block, wanted[0]) for block in blocks} for name, one in explainers.items()
+    }
     seconds = time.perf_counter() - started
     folder.mkdir(parents=True, exist_ok=True)
     for name, explanation in found.items():
-        _write_numbers(folder / f"{name.replace('/', '--')}.npz", explanation)
+        _write_numbers(folder / f"{name.replace('/', '--')}.npz", explanation, anatomies[name])
     manifest = _manifest(path, picture, runs, explainers, found, methods, seconds)
+    if blocks:
+        manifest["anatomy"] = {name: _residuals(one) for name, one in anatomies.items()}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     _picture(path.name, found, methods[0]).save(folder / "compare.png")
     return found
@@ -162,13 +171,25 @@ def _free_name(stem: str, taken: set[str]) -> str:
     return name
 
 
-def _write_numbers(path: Path, found: Any) -> None:
+def _write_numbers(path: Path, found: Any, anatomies: dict[str, Any]) -> None:
     arrays: dict[str, Any] = {"logits": found.logits, "probabilities": found.probabilities, "seen": found.seen}
     for method, layers in found.maps.items():
         for layer, maps in layers.items():
             for target, values in zip(found.targets, maps, strict=True):
                 arrays[f"{method}/{layer}/{target}"] = values
+    for block, anatomy in anatomies.items():
+        for part, values in vars(anatomy).items():
+            if isinstance(values, np.ndarray):
+                arrays[f"anatomy/{block}/{part}"] = values
     np.savez_compressed(path, **arrays)
+
+
+def _residuals(anatomies: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """How much of each block's output, and of the score that it carries, merely passed by."""
+    return {
+        block: {name: getattr(one, name) for name in ("residual_share", "residual_score", "projected_score")}
+        for block, one in anatomies.items()
+    }
 
 
 def _manifest(
@@ -229,7 +250,7 @@ def _picture(name: str, found: dict[str, Any], method: str) -> Any:
     from explain import render
 
     first = next(iter(found.values()))
-    maps = {run: [one.maps[method][layer.name][0] for layer in one.layers] for run, one in found.items()}
+    maps = {run: [of_layer[0] for of_layer in one.maps[method].values()] for run, one in found.items()}
     rows = [
         render.Row(
             run.split("/")[-1],
@@ -241,16 +262,16 @@ def _picture(name: str, found: dict[str, Any], method: str) -> Any:
     agreements = (
         [agreement(one, other) for one, other in zip(*list(maps.values())[:2], strict=True)] if len(maps) > 1 else ()
     )
-    columns = [render.Column(layer.name, layer.stride, layer.offset) for layer in first.layers]
-    return render.compare(
-        first.seen, name, first.targets[0], columns, rows, method=_title(method), agreements=agreements
-    )
+    columns = {layer.name: render.Column(layer.name, layer.stride, layer.offset) for layer in first.layers}
+    shown = [columns.get(name, render.Column(name, 1, 0)) for name in first.maps[method]]
+    return render.compare(first.seen, name, first.targets[0], shown, rows, method=_title(method), agreements=agreements)
 
 
 def _title(method: str) -> str:
-    from explain.formulas import FORMULAS
+    from explain import formulas, perturbation
 
-    return (FORMULAS[method].__doc__ or method).split(":")[0]
+    equation = formulas.FORMULAS.get(method) or getattr(perturbation, method)
+    return (equation.__doc__ or method).split(":")[0]
 
 
 def _export(asked: argparse.Namespace) -> int:
