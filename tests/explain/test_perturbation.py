@@ -1,11 +1,15 @@
 """Every perturbation against its slow twin, one picture after the other in float64, and cases by hand."""
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
+from explain import EngineError, Explainer
 from explain.perturbation import BATCH, ablation_cam, occlusion, rise, score_cam
+from tests.explain.networks import classifier, photograph, tiny
 
 SIZE = 28
 random = np.random.default_rng(3)
@@ -169,3 +173,95 @@ def test_work_comes_in_batches_and_tells_its_progress(method, total):
     method(watched, progress=lambda done, of: told.append((done, of)))
     assert told == [(BATCH, total), (total, total)]
     assert all(count <= BATCH for count in asked)
+
+
+NETWORK_SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def model():
+    return classifier(tiny(NETWORK_SIZE))
+
+
+@pytest.fixture(scope="module")
+def traced(model):
+    return tf.function(lambda pictures: model(pictures, training=False), reduce_retracing=True)
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return photograph(NETWORK_SIZE)[0].astype("uint8")
+
+
+def test_what_is_behind_a_layer_is_the_model_with_a_channel_switched_off(model, photo):
+    """Without gamma and beta a channel of a block's projection is zero, in Keras' own forward pass."""
+    found = Explainer(model, layers=("2a",))(photo, targets=[2, 0], methods=("ablation_cam",), keep=True)
+    activations = found.evidence.activations["2a"][0]
+    norm = model.get_layer("block2a_project_bn")
+    gamma, beta = norm.gamma.numpy(), norm.beta.numpy()
+    slow = 0
+    for k in range(8):
+        on = np.arange(8) != k
+        norm.gamma.assign(gamma * on)
+        norm.beta.assign(beta * on)
+        without = model(found.seen[None].astype("float32"), training=False).numpy()[0]
+        slow = slow + (found.logits - without)[[2, 0], None, None] * activations[:, :, k]
+    norm.gamma.assign(gamma)
+    norm.beta.assign(beta)
+    assert off(found.maps["ablation_cam"]["2a"], slow) < 1e-3
+
+
+def test_paths_past_the_layer_see_the_photograph_as_it_is(photo):
+    """A concatenation: one half of the features leads past the layer that is ablated."""
+    image = keras.Input((NETWORK_SIZE, NETWORK_SIZE, 3))
+    x = keras.layers.Conv2D(3, 3, activation="relu", name="first")(keras.layers.Rescaling(1 / 255)(image))
+    y = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="second")(x)
+    features = keras.layers.GlobalAveragePooling2D()(keras.layers.Concatenate()([x, y]))
+    branched = keras.Model(image, keras.layers.Dense(2, name="logits")(features))
+    found = Explainer(branched)(photo, targets=[1], methods=("ablation_cam",), keep=True)
+    activations = found.evidence.activations["second"][0]
+    kernel = branched.get_layer("logits").get_weights()[0][3:, 1]
+    slow = activations @ (kernel * activations.mean(axis=(0, 1)))
+    assert off(found.maps["ablation_cam"]["second"][0], slow) < 1e-3
+
+
+@pytest.mark.parametrize("engine", ["tensorflow", "openvino"])
+def test_perturbations_are_asked_for_by_name(model, traced, photo, engine):
+    """The explainer gives each function the picture, the layer's place and the logits of the targets asked for."""
+    explainer = Explainer(model, engine=engine, layers=("1a", "2b"))
+    names = ("score_cam", "ablation_cam", "occlusion", "rise", "grad_cam")
+    told = []
+    found = explainer(
+        photo, targets=[1, 0], methods=names, keep=True, seed=5, progress=lambda done, of: told.append((done, of))
+    )
+    image = found.seen.astype("float32")
+
+    def logits(pictures):
+        return traced(pictures).numpy()[:, [1, 0]]
+
+    assert tuple(found.maps) == names
+    for layer in found.layers:
+        activations = found.evidence.activations[layer.name][0]
+        slow = score_cam(image, activations, logits, layer.stride, layer.offset)
+        assert off(found.maps["score_cam"][layer.name], slow) < 1e-3
+        assert found.maps["ablation_cam"][layer.name].shape == (2, *layer.shape[:2])
+    assert list(found.maps["occlusion"]) == list(found.maps["rise"]) == ["image"]
+    assert off(found.maps["occlusion"]["image"], occlusion(image, logits)) < 1e-3
+    assert off(found.maps["rise"]["image"], rise(image, logits, seed=5)) < 1e-3
+    channels = sum(layer.shape[2] for layer in found.layers)
+    assert told.count((channels, channels)) == 2
+    assert told[-1] == (1000, 1000)
+
+
+def test_evidence_for_one_class_of_one_unit_is_the_negative_of_the_other(photo):
+    explainer = Explainer(classifier(tiny(NETWORK_SIZE), units=1), labels=("no", "yes"), layers=("2a",))
+    found = explainer(photo, targets=("no", "yes"), methods=("ablation_cam", "occlusion"))
+    for maps in found.maps.values():
+        for no, yes in maps.values():
+            assert np.array_equal(no, -yes)
+            assert np.abs(yes).max() > 0
+
+
+def test_an_unknown_method_names_all_of_them(model, photo):
+    with pytest.raises(EngineError, match=r"no method 'cam'.*grad_cam, .*eigen_cam, .*score_cam, .*rise\."):
+        Explainer(model)(photo, methods=("cam",))
