@@ -27,7 +27,7 @@ IR_VERSION = 8
 # Tensors with fewer values stay float32 in a half-size file: they weigh nothing and are the most sensitive.
 HALF_FROM = 20_000
 
-Outputs = Literal["logits", "gradients", "maps"]
+Outputs = Literal["logits", "gradients", "maps", "all"]
 _Backward = Callable[[str], str]
 _Again = Callable[[], tuple[str, str]]
 
@@ -45,10 +45,10 @@ def write(
 
     Inputs: `image` (1, S, S, 3) float32 in 0..255 and `cotangent` (targets, U), one row per target, U being the units
     of the dense layer. Outputs: `logits` (1, U) and for each of `layers` (default: all, names as in
-    `EfficientNet.layers`) either `activation/<layer>` (1, H, W, C) and `gradient/<layer>` (targets, H, W, C), or
-    `map/<layer>` (targets, H, W), the signed Grad-CAM in units of the logit; with `outputs="logits"` neither, and no
-    cotangent. The metadata say what a program needs to show them: `input_size`, `labels`, `layers` (name, shape,
-    stride and offset of each: cell i is centred at pixel offset + stride * i).
+    `EfficientNet.layers`) `activation/<layer>` (1, H, W, C) and `gradient/<layer>` (targets, H, W, C), or
+    `map/<layer>` (targets, H, W), the signed Grad-CAM in units of the logit, or all three; with `outputs="logits"`
+    none, and no cotangent. The metadata, as JSON, say what a program needs to show them: `input_size`, `labels`,
+    `layers` (name, shape, stride and offset of each: cell i is centred at pixel offset + stride * i).
 
     `half` stores the large weights as float16 and computes in float32: half the file, maps within 5e-3.
     Raises EngineError where the model is no EfficientNet with one dense layer on top.
@@ -96,25 +96,9 @@ class _Writer:
         steps = self.forward()
         if outputs != "logits":
             inputs.append(helper.make_tensor_value_info("cotangent", TensorProto.FLOAT, ["targets", units]))
-            gradients = self.backward(steps)
-            for name in self.wanted:
-                height, width, channels = self.facts[name]["shape"]
-                if outputs == "maps":
-                    self.grad_cam(name, gradients[name])
-                    results.append(
-                        helper.make_tensor_value_info(f"map/{name}", TensorProto.FLOAT, ["targets", height, width])
-                    )
-                    continue
-                gradient = gradients[name]
-                if name == "top":
-                    gradient = self.node("Expand", gradient, self.constant([1, 1, height, width]))
-                for kind, tensor, rows in (
-                    ("activation", self.activations[name], 1),
-                    ("gradient", gradient, "targets"),
-                ):
-                    self.node("Transpose", tensor, out=f"{kind}/{name}", perm=[0, 2, 3, 1])
-                    shape = [rows, height, width, channels]
-                    results.append(helper.make_tensor_value_info(f"{kind}/{name}", TensorProto.FLOAT, shape))
+            for name, gradient in self.backward(steps).items():
+                if name in self.wanted:
+                    results += self.results(name, gradient, outputs)
         graph = helper.make_graph(self.nodes, "explanation", inputs, results, [*self.weights, *self.constants.values()])
         proto = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="parallax"
@@ -124,6 +108,23 @@ class _Writer:
             facts["labels"] = list(labels)
         helper.set_model_props(proto, {key: json.dumps(value) for key, value in facts.items()})
         return proto
+
+    def results(self, name: str, gradient: str, outputs: Outputs) -> list[onnx.ValueInfoProto]:
+        """Writes the outputs of one layer."""
+        height, width, channels = self.facts[name]["shape"]
+        shapes: dict[str, list[int | str]] = {}
+        if outputs in ("gradients", "all"):
+            shapes[f"activation/{name}"] = [1, height, width, channels]
+            shapes[f"gradient/{name}"] = ["targets", height, width, channels]
+            whole = gradient
+            if name == "top":
+                whole = self.node("Expand", gradient, self.constant([1, 1, height, width]))
+            self.node("Transpose", self.activations[name], out=f"activation/{name}", perm=[0, 2, 3, 1])
+            self.node("Transpose", whole, out=f"gradient/{name}", perm=[0, 2, 3, 1])
+        if outputs in ("maps", "all"):
+            shapes[f"map/{name}"] = ["targets", height, width]
+            self.grad_cam(name, gradient)
+        return [helper.make_tensor_value_info(key, TensorProto.FLOAT, shape) for key, shape in shapes.items()]
 
     # Nodes and weights
 

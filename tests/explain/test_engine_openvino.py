@@ -50,6 +50,26 @@ def test_more_targets_than_one_run_takes(engine, monkeypatch):
         assert off(split.gradients[layer], gradient) < 1e-5
 
 
+def test_maps_alone_are_those_of_the_pass(engine):
+    images, rows = photograph(32, photos=2), cotangents(2, 3)
+    result = engine(images, rows)
+    logits, maps = engine.maps(images, rows)
+    np.testing.assert_allclose(logits, result.logits, rtol=1e-5)
+    for layer, gradient in result.gradients.items():
+        weights = gradient.astype(np.float64).mean((2, 3))
+        assert off(maps[layer], np.einsum("btc,bhwc->bthw", weights, result.activations[layer])) < 1e-5
+
+
+def test_photographs_are_only_read(engine):
+    image, row = photograph(32), cotangents(1, 1)
+    whole = engine(image, row)
+    for array in (image, row):
+        array.setflags(write=False)
+    odd = engine(np.asfortranarray(image), row.astype(np.float64))
+    np.testing.assert_array_equal(odd.gradients["stem"], whole.gradients["stem"])
+    np.testing.assert_array_equal(engine(image, row).gradients["stem"], whole.gradients["stem"])
+
+
 def test_compiled_graphs_are_few(model):
     engine = OpenVinoEngine(model, ["top"], 32)
     before = engine(photograph(32), cotangents(1, 1)).gradients["top"]

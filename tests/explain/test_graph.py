@@ -161,7 +161,11 @@ def push(proto: onnx.ModelProto, layer: str) -> ReferenceEvaluator:
 
 def test_maps_are_the_mean_gradient_times_the_activations(small):
     image, cotangent = photograph(32), np.array([[1, 0, 0], [0, -1, 2]], np.float32)
-    passes, maps = (run(graph.write(small, outputs=outputs), image, cotangent) for outputs in ("gradients", "maps"))
+    kinds: tuple[graph.Outputs, ...] = ("gradients", "maps", "all")
+    passes, maps, everything = (run(graph.write(small, outputs=kind), image, cotangent) for kind in kinds)
+    assert set(everything) == set(passes) | set(maps)
+    for name, values in everything.items():
+        assert off(values, (passes | maps)[name]) < 1e-5
     assert set(maps) == {"logits", *(f"map/{layer}" for layer in read(small).layers)}
     assert min(values.min() for values in maps.values()) < 0 < max(values.max() for values in maps.values())
     for layer in read(small).layers:
@@ -198,8 +202,8 @@ def test_logits_alone_have_no_backward(small):
 
 def test_only_the_layers_asked_for(small):
     proto = graph.write(small, layers=["top", "2b"])
-    names = ["logits", "activation/top", "gradient/top", "activation/2b", "gradient/2b"]
-    assert [value.name for value in proto.graph.output] == names
+    names = {"logits", "activation/top", "gradient/top", "activation/2b", "gradient/2b"}
+    assert {value.name for value in proto.graph.output} == names
     assert len(proto.graph.node) < len(graph.write(small).graph.node) - 20
     with pytest.raises(EngineError, match="no layer 9z"):
         graph.write(small, layers=["9z"])
