@@ -12,6 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from models import CHECKPOINTS, ModelError, load
 from models.card import Card
+from models.store import folder_of
 from training import data, recipes
 from training.recipe import TrainingError
 
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--data", required=True, help="Hub layout, or a folder of class folders")
     evaluate.add_argument("--split", help="train, validation or test")
     evaluate.add_argument("--json", action="store_true", help="one line of JSON")
+    evaluate.add_argument("--save", action="store_true", help="write the result to the run's card")
     evaluate.set_defaults(run=_evaluate)
     return parser
 
@@ -126,6 +128,9 @@ def _evaluate(asked: argparse.Namespace) -> int:
     size = seen.get("source_size") or run.input_size
     split = data.load(asked.data, asked.split, run.labels, size, seen.get("fit", "crop"))
     found = evaluate(run.model, split, run.card).summary()
+    if asked.save:
+        results = run.card.results | {asked.split or "folder": found | {"sha256": split.sha256}}
+        replace(run.card, results=results).write(folder_of(asked.name) / "card.json")
     if asked.json:
         print(json.dumps(found))
     else:

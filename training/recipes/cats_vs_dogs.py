@@ -19,7 +19,12 @@ RECIPE = Recipe(
     stages=(Stage(epochs=3),),
     batch_size=32,
     augmentation=Augmentation(rotation=40, shear=0.2, zoom=0.2, flip=True),
-    plans={"sgd": Plan(SGD), "adam": Plan(ADAM)},
+    plans={
+        "sgd": Plan(SGD),
+        "adam": Plan(ADAM),
+        "sgd-seed1": Plan(SGD, seed=1),
+        "adam-seed1": Plan(ADAM, seed=1),
+    },
     hub="microsoft/cats_vs_dogs",
     original="validation accuracy 0.9550 (SGD), 0.9725 (Adam)",
 )
