@@ -1,5 +1,6 @@
 """The weights that a training starts from."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,10 @@ def start(model: Any, architecture: str, weights: str) -> dict[str, str]:
     if not file.is_file():
         raise TrainingError(f"There is no weights file {weights}.")
     try:
-        backbone_of(model).load_weights(file)
+        with warnings.catch_warnings():
+            # For a file of another network Keras lists every layer that it misses before it gives up.
+            warnings.simplefilter("ignore")
+            backbone_of(model).load_weights(file)
     except Exception as error:
         raise TrainingError(f"{file.name} does not hold the weights of {architecture} without its head.") from error
     return {"name": file.name, "sha256": sha256(file)}

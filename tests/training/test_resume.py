@@ -1,11 +1,13 @@
 """A training survives a kill at any moment: resumed, it ends as if nothing had happened."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import pytest
 
 from tests.training import studies
@@ -105,16 +107,16 @@ def test_a_training_stopped_after_its_last_epoch_ends_with_its_own_weights(train
 
 
 def test_a_full_disk_is_one_sentence_and_keeps_the_state_before(training, monkeypatch):
-    usage = state.shutil.disk_usage
+    write = keras.Model.save_weights
 
-    def full_after_the_first(path):
-        found = usage(path)
-        return found._replace(free=0) if state.last(training.out) else found
+    def fill_the_disk(model, path):
+        write(model, path)
+        if state.last(training.out):
+            raise OSError(errno.ENOSPC, "Can't synchronously write data (time = Sun\n, buf = 0x55)")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(state.shutil, "disk_usage", full_after_the_first)
-        with pytest.raises(TrainingError, match=r"cannot be written \(No space left on device\).*--resume") as caught:
-            training()
+    monkeypatch.setattr(keras.Model, "save_weights", fill_the_disk)
+    with pytest.raises(TrainingError, match=r"cannot be written \(No space left on device\).*--resume") as caught:
+        training()
     assert "\n" not in str(caught.value)
     assert state.last(training.out) == 1
     assert not list(training.out.glob("unfinished*"))

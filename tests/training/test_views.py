@@ -144,6 +144,16 @@ def test_another_epoch_or_seed_gives_other_batches(split):
     assert len({tuple(views.order(20, seed, epoch)) for seed in range(4) for epoch in range(4)}) == 16
 
 
+def test_each_picture_is_seen_another_way_in_each_epoch_and_by_each_seed():
+    found = {
+        views.matrix(ALL, 40, 32, seed, epoch, index).tobytes()
+        for seed in range(3)
+        for epoch in range(3)
+        for index in range(3)
+    }
+    assert len(found) == 27
+
+
 def test_the_view_of_a_picture_does_not_depend_on_its_place_in_the_batch(split):
     one = views.views(split.pictures, [4, 9], ALL, 32, seed=0, epoch=3)
     other = views.views(split.pictures, [9, 1, 4], ALL, 32, seed=0, epoch=3)

@@ -1,0 +1,60 @@
+"""Every recipe can be trained as it stands, and its rates are those that its table of trials found best."""
+
+import csv
+
+import pytest
+
+from training import recipes
+from training.recipe import TrainingError
+from training.tune import table_of
+
+PLANS = [(task, run) for task in recipes.names() for run in recipes.find(task).plans]
+
+
+@pytest.mark.parametrize("task", recipes.names())
+def test_a_recipe_is_whole(task):
+    recipe = recipes.find(task)
+    assert recipe.task == task
+    assert len(set(recipe.labels)) == len(recipe.labels)
+    assert recipe.units == (1 if len(recipe.labels) == 2 else len(recipe.labels))
+    assert recipe.epochs > 0
+    assert recipe.plans
+
+
+@pytest.mark.parametrize(("task", "run"), PLANS)
+def test_the_chosen_rate_is_the_best_of_those_tried(task, run):
+    chosen = recipes.find(task).plans[run].optimizer
+    if not chosen.tried:
+        pytest.skip("takes its study's own rate")
+    assert chosen.rate in chosen.tried
+    if not table_of(task).is_file():
+        pytest.skip("no rate was tried yet")
+    with table_of(task).open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["run"] == run]
+    longest = max((int(row["epochs"]) for row in rows), default=0)
+    losses = {float(row["learning_rate"]): float(row["val_loss"]) for row in rows if int(row["epochs"]) == longest}
+    if not set(chosen.tried) <= set(losses):
+        pytest.skip("not every rate was tried yet")
+    assert chosen.rate == min(losses, key=losses.__getitem__)
+
+
+def test_the_pair_of_a_task_differs_by_the_optimizer_alone():
+    for task in recipes.names():
+        plans = recipes.find(task).plans
+        if {"sgd", "adam"} <= set(plans):
+            assert (plans["sgd"].seed, plans["sgd"].steps) == (plans["adam"].seed, plans["adam"].steps)
+            assert plans["sgd"].optimizer.schedule == plans["adam"].optimizer.schedule
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("cats_vs_dogs", "named TASK/RUN"),
+        ("cats_vs_dogs/nobody", "no run called 'nobody'; it has: sgd, adam"),
+        ("birds/adam", "no recipe for 'birds'; the recipes here are: .*cats_vs_dogs"),
+        ("__init__/adam", "no recipe"),
+    ],
+)
+def test_an_unknown_name_is_one_sentence(name, sentence):
+    with pytest.raises(TrainingError, match=sentence):
+        recipes.find_plan(name)

@@ -1,0 +1,68 @@
+"""The rate with the lowest validation loss is chosen, and none is tried twice."""
+
+import csv
+from dataclasses import replace
+
+import pytest
+
+from models import Card
+from tests.training import studies
+from training import tune as tuning
+from training.recipe import TrainingError
+from training.tune import tune
+
+LOSSES = {0.1: float("nan"), 0.01: 0.2, 0.001: 0.5}
+
+
+@pytest.fixture
+def trials(tmp_path, monkeypatch):
+    """The trainings that were asked for, as (optimizer, rate, epochs), none of them done."""
+    asked = []
+
+    def train(recipe, run, plan, source, weights, out, epochs, say):
+        asked.append((plan.optimizer.name, plan.optimizer.rate, epochs))
+        found = {"accuracy": 0.5, "loss": LOSSES[plan.optimizer.rate] / epochs}
+        return Card(recipe.task, run, "TinyNet", studies.LABELS, 32, 1, results={"validation": found})
+
+    monkeypatch.setattr(tuning, "train", train)
+    monkeypatch.setattr(tuning, "STUDIES", tmp_path)
+    return asked
+
+
+def tuned(epochs: int = 1, **changes):
+    recipe = studies.recipe()
+    plan = recipe.plans["adam"]
+    plan = replace(plan, optimizer=replace(plan.optimizer, **changes))
+    return tune(recipe, "adam", plan, "data", "weights", epochs, say=lambda _: None)
+
+
+def test_the_best_rate_has_the_lowest_loss_and_a_diverged_one_comes_last(trials):
+    rows = tuned()
+    assert trials == [("Adam", 0.1, 1), ("Adam", 0.01, 1), ("Adam", 0.001, 1)]
+    assert [float(row["learning_rate"]) for row in rows] == [0.01, 0.001, 0.1]
+    with tuning.table_of("made").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["val_loss"] for row in table] == ["nan", "0.20000", "0.50000"]
+    assert set(table[0]) == set(tuning.COLUMNS)
+    assert sorted(path.name for path in tuning.table_of("made").parent.iterdir()) == ["rates.csv"]
+
+
+def test_a_rate_is_not_tried_twice(trials):
+    tuned(tried=(0.01,))
+    tuned()
+    assert [rate for _, rate, _ in trials] == [0.01, 0.1, 0.001]
+    rows = tuned()
+    assert len(trials) == 3
+    assert float(rows[0]["learning_rate"]) == 0.01
+
+
+def test_trials_of_other_epochs_are_another_comparison(trials):
+    tuned(tried=(0.01,), epochs=4)
+    rows = tuned(tried=(0.001,), epochs=1)
+    assert [row["epochs"] for row in rows] == ["1"]
+    assert len(trials) == 2
+
+
+def test_a_run_with_the_studys_own_rate_has_nothing_to_choose(trials):
+    with pytest.raises(TrainingError, match="nothing to choose"):
+        tuned(tried=())
