@@ -77,8 +77,11 @@ def rates() -> str:
 def speed() -> str:
     """What the speed benchmark measured."""
     with (STUDIES / "speed" / "table.csv").open(newline="") as file:
-        rows = [[row["what"], row["milliseconds"], row["forwards"]] for row in csv.DictReader(file)]
-    return _table(["what", "milliseconds", "plain OpenVINO forwards"], rows)
+        rows = [
+            [row["what"], row["milliseconds"], row["forwards"], row["tensorflow_forwards"]]
+            for row in csv.DictReader(file)
+        ]
+    return _table(["what", "milliseconds", "in OpenVINO forwards", "in TensorFlow forwards"], rows)
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

@@ -1,7 +1,7 @@
 """Explain a photograph: what a classifier says and where it looks, at every layer."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -245,24 +245,32 @@ class Explainer:
     ) -> Explanation:
         if self._units == 1:
             # One logit has one gradient; the other class's evidence is its negative.
-            found = self._engine(image, np.ones((1, 1, 1), np.float32))
-            logits, probabilities = _per_label(found.logits[0])
-            numbers = [int(probabilities.argmax())] if numbers is None else numbers
-            signs = np.array([1.0 if number == 1 else -1.0 for number in numbers], np.float32)[
-                None, :, None, None, None
-            ]
-            gradients = {name: values * signs for name, values in found.gradients.items()}
-            found = Pass(found.logits, found.activations, gradients)
+            rows = np.ones((1, 1), np.float32)
         else:
             numbers = numbers or []
-            found = self._engine(image, np.eye(self._units, dtype=np.float32)[numbers][None])
+            rows = np.eye(self._units, dtype=np.float32)[numbers]
+        maps_alone = getattr(self._engine, "maps", None) if tuple(methods) == ("grad_cam",) and not keep else None
+        if maps_alone is not None:
+            # The graph makes these itself: activations and gradients need not leave it.
+            values, layers = maps_alone(image, rows[None])
+            logits, probabilities = _per_label(values[0])
+            numbers = [int(probabilities.argmax())] if numbers is None else numbers
+            signs = self._signs(numbers)
+            maps = {"grad_cam": {name: one[0] * signs[:, None, None] for name, one in layers.items()}}
+            found = None
+        else:
+            found = self._engine(image, rows[None])
             logits, probabilities = _per_label(found.logits[0])
-        maps = {
-            method: _maps(FORMULAS[method], found)
-            if method in FORMULAS
-            else self._perturbed(method, image, found, numbers, seed, progress)
-            for method in methods
-        }
+            numbers = [int(probabilities.argmax())] if numbers is None else numbers
+            signs = self._signs(numbers)[None, :, None, None, None]
+            if self._units == 1:
+                found = replace(found, gradients={name: one * signs for name, one in found.gradients.items()})
+            maps = {
+                method: _maps(FORMULAS[method], found)
+                if method in FORMULAS
+                else self._perturbed(method, image, found, numbers, seed, progress)
+                for method in methods
+            }
         return Explanation(
             seen,
             logits,
@@ -273,6 +281,10 @@ class Explainer:
             maps,
             found if keep else None,
         )
+
+    def _signs(self, numbers: Sequence[int]) -> np.ndarray:
+        """What each target's row of the gradient is multiplied by, (T,) float32."""
+        return np.array([-1.0 if self._units == 1 and number == 0 else 1.0 for number in numbers], np.float32)
 
     def _perturbed(
         self,

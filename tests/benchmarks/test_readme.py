@@ -1,0 +1,35 @@
+"""The README's numbers are those of the files in assets/."""
+
+import re
+
+from benchmarks.readme import BLOCK, README, filled
+
+
+def test_every_table_is_what_the_files_say():
+    text = README.read_text(encoding="utf-8")
+    assert {match["name"] for match in BLOCK.finditer(text)} == {"rates", "results", "speed"}
+    assert filled(text) == text
+
+
+def test_a_number_changed_by_hand_is_noticed():
+    text = README.read_text(encoding="utf-8")
+    tables = "".join(match[0] for match in BLOCK.finditer(text))
+    number = re.search(r"\d\.\d{4}", tables)
+    assert number is not None
+    assert filled(text.replace(number[0], "9.9999")) == text
+
+
+def test_the_recipe_uses_the_rate_that_validation_chose():
+    import csv
+
+    from benchmarks.readme import STUDIES
+    from training import recipes
+
+    recipe = recipes.find("cats_vs_dogs")
+    with (STUDIES / "cats_vs_dogs" / "rates.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for run in ("sgd", "adam"):
+        plan = recipe.plans[run]
+        tried = {float(row["learning_rate"]): float(row["val_loss"]) for row in rows if row["run"] == run}
+        assert set(tried) == set(plan.optimizer.tried)
+        assert min(tried, key=tried.__getitem__) == plan.optimizer.rate
