@@ -3,8 +3,13 @@
 The pages are in `ui/`. Networks start to load with the server, before the first visitor asks.
 """
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+# Before NumPy and TensorFlow come: OpenBLAS threads go on spinning after a product and take a core from the network.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import streamlit as st
 

@@ -4,18 +4,50 @@ import hashlib
 import html
 import io
 from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from PIL import Image
 
 from explain import ExplainError, photo
-from models import ModelError
 from ui import runs, samples, warm_up
-from ui.viewer.payload import Payload, numbers, payload
+from ui.viewer.payload import Payload, numbers, payload, preview
 from ui.viewer.streamlit import viewer
 
 MOST_KEPT = 6
 """Explained photographs that a visitor's session keeps, so that going back is instant."""
+LOADING = "Loading the two networks"
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph to look at.
+
+    Attributes:
+        name: what the page calls it.
+        sample: its id in the address; empty for one's own, which no address names.
+        content: the file.
+    """
+
+    name: str
+    sample: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one photograph needs to be on the page.
+
+    Attributes:
+        payload: for the viewer.
+        numbers: the npz that can be downloaded; empty while networks load.
+    """
+
+    payload: Payload
+    numbers: bytes
 
 
 def page() -> None:
@@ -25,33 +57,89 @@ def page() -> None:
         return
     with st.container(horizontal=True, key="toolbar", vertical_alignment="center"):
         st.html('<h1 class="parallax-brand">Parallax</h1>', width="content")
-        st.file_uploader(
-            "Your photograph", key="upload", on_change=_take, args=("upload",), label_visibility="collapsed"
-        )
-        with st.popover("Camera", icon=":material/photo_camera:"):
-            if st.toggle("Use the camera", key="camera_on"):
-                st.camera_input("Take a photograph", key="camera", on_change=_take, args=("camera",))
+        _offer_photograph()
         task, names = _choose_runs()
         download = st.empty()
         message = st.empty()
-    if not warm_up.done.is_set():
-        _show(None, "")
-        warm_up.done.wait()
+    ready = warm_up.over() and runs.tried(names)
+    usable, unusable = runs.usable(names) if ready else ([], [])
+    # Without networks there is still the photograph as they will see it.
+    photograph, shown, refused = _look(task, usable, names[0])
+    _say(message, [refused, *unusable])
+    _download(download, photograph, shown)
+    _show(photograph, shown, "" if ready else LOADING)
+    if not ready:
+        warm_up.wait()
+        runs.usable(names)
         st.rerun()
-    shown, picked = _look(task, names, message)
-    if shown is None:
+
+
+# -- What is looked at ---------------------------------------------------------------------------------------
+
+
+def _offer_photograph() -> None:
+    # A new key for each file empties the widget: nothing of the last one stays with the server.
+    turn = st.session_state.setdefault("turn", 0)
+    with st.container(key="upload", width="content"):
+        key = f"upload-{turn}"
+        st.file_uploader("Your photograph", key=key, on_change=_take, args=(key,), label_visibility="collapsed")
+    with st.popover("Camera", icon=":material/photo_camera:"):
+        if st.toggle("Use the camera", key="camera_on"):
+            st.camera_input("Take a photograph", key="camera", on_change=_take, args=("camera",))
+
+
+def _take(widget: str) -> None:
+    file = st.session_state.get(widget)
+    if file is None:
         return
-    _show(shown[0], picked)
-    name = shown[0].meta["photo"]["name"].rsplit(".", 1)[0]
-    download.download_button(
-        "Numbers",
-        shown[1],
-        file_name=f"parallax-{name}.npz",
-        mime="application/octet-stream",
-        on_click="ignore",
-        icon=":material/download:",
-        help="Logits, probabilities and every map of both runs, as npz",
-    )
+    st.session_state["offered"] = Photograph("camera" if widget == "camera" else file.name, "", file.getvalue())
+    st.session_state["turn"] += 1
+    if widget == "camera":
+        st.session_state["camera_on"] = False
+
+
+def _pick() -> None:
+    st.query_params["photo"] = st.session_state["viewer"]["pick"]
+    st.session_state["turn"] += 1
+
+
+def _look(task: str, names: list[str], first: str) -> tuple[Photograph | None, Shown | None, str]:
+    """The first photograph that can be read, what it needs to be shown, and why a better one was refused."""
+    refused = ""
+    for photograph in _photographs():
+        try:
+            shown = _explained(photograph, task, names) if names else _preview(photograph, task, first)
+        except ExplainError as error:
+            refused = refused or str(error)
+            continue
+        if not photograph.sample:
+            st.session_state["own"] = photograph
+            st.query_params.pop("photo", None)
+        st.session_state["last"] = photograph
+        return photograph, shown, refused
+    return None, None, refused
+
+
+def _photographs() -> Iterator[Photograph]:
+    """What to look at, best first: a new one of one's own, what the address names, the last one, any sample."""
+    offered = st.session_state.pop("offered", None)
+    if offered is not None:
+        yield offered
+    asked = st.query_params.get("photo")
+    known = {sample.id: sample for sample in samples.samples()}
+    if asked in known:
+        yield _sample(known[asked])
+    elif "own" in st.session_state:
+        yield st.session_state["own"]
+    if "last" in st.session_state:
+        yield st.session_state["last"]
+    for sample in known.values():
+        yield _sample(sample)
+
+
+def _sample(sample: samples.Sample) -> Photograph:
+    content = sample.path.read_bytes() if sample.path.is_file() else b""
+    return Photograph(sample.label, sample.id, content)
 
 
 def _choose_runs() -> tuple[str, list[str]]:
@@ -64,74 +152,69 @@ def _choose_runs() -> tuple[str, list[str]]:
     return task, list(dict.fromkeys(f"{task}/{name}" for name in (left, right)))
 
 
-def _take(widget: str) -> None:
-    """One's own photograph: the last one uploaded or taken is the one that is looked at."""
-    file = st.session_state.get(widget)
-    if file is not None:
-        st.session_state["own"] = (file.name if widget == "upload" else "camera", file.getvalue())
-        st.query_params.pop("photo", None)
+# -- What it takes to show it --------------------------------------------------------------------------------
 
 
-def _pick() -> None:
-    st.session_state.pop("own", None)
-    st.query_params["photo"] = st.session_state["viewer"]["pick"]
+def _preview(photograph: Photograph, task: str, run: str) -> Shown:
+    picture = _read(photograph)
+    return Shown(preview(photograph.name, picture.size, runs.seen(picture, run), task), b"")
 
 
-def _look(task: str, names: list[str], message: Any) -> tuple[tuple[Payload, bytes] | None, str]:
-    """The explained photograph and, for a sample, its id; what cannot be read leaves the last one standing."""
-    name, picked, content = _photograph()
-    try:
-        found = _explained(name, content, task, names)
-        st.session_state["last"] = (name, picked, content)
-        return found, picked
-    except (ExplainError, ModelError) as error:
-        message.html(f'<p role="alert" class="parallax-message">{html.escape(str(error))}</p>')
-        st.session_state.pop("own", None)
-    name, picked, content = st.session_state.get("last") or _sample("")
-    try:
-        return _explained(name, content, task, names), picked
-    except (ExplainError, ModelError):
-        return None, picked
-
-
-def _photograph() -> tuple[str, str, bytes]:
-    """Name, id (empty for one's own) and content of the photograph to look at."""
-    if "own" in st.session_state:
-        name, content = st.session_state["own"]
-        return name, "", content
-    return _sample(st.query_params.get("photo", ""))
-
-
-def _sample(asked: str) -> tuple[str, str, bytes]:
-    known = {sample.id: sample for sample in samples.samples()}
-    sample = known.get(asked) or samples.samples()[0]
-    return sample.label, sample.id, sample.path.read_bytes()
-
-
-def _explained(name: str, content: bytes, task: str, names: list[str]) -> tuple[Payload, bytes]:
-    kept: OrderedDict[str, tuple[Payload, bytes]] = st.session_state.setdefault("kept", OrderedDict())
-    key = "|".join([hashlib.sha256(content).hexdigest(), name, *names])
+def _explained(photograph: Photograph, task: str, names: list[str]) -> Shown:
+    kept: OrderedDict[tuple[str, ...], Shown] = st.session_state.setdefault("kept", OrderedDict())
+    key = (hashlib.sha256(photograph.content).hexdigest(), photograph.name, *names)
     if key not in kept:
-        picture = photo.read(io.BytesIO(content))
+        picture = _read(photograph)
         found = runs.explain(picture, names)
         titles = {run: runs.title(run) for run in names}
-        kept[key] = payload(name, picture.size, found, titles, task), numbers(found)
+        kept[key] = Shown(payload(photograph.name, picture.size, found, titles, task), numbers(found))
         if len(kept) > MOST_KEPT:
             kept.popitem(last=False)
     kept.move_to_end(key)
     return kept[key]
 
 
-def _show(shown: Payload | None, picked: str) -> None:
-    blobs = list(shown.blobs) if shown else []
+def _read(photograph: Photograph) -> Image.Image:
+    file = io.BytesIO(photograph.content)
+    file.name = photograph.name
+    return photo.read(file)
+
+
+# -- What is drawn -------------------------------------------------------------------------------------------
+
+
+def _say(place: Any, sentences: list[str]) -> None:
+    text = " ".join(html.escape(sentence) for sentence in sentences if sentence)
+    if text:
+        place.html(f'<p role="alert" class="parallax-message">{text}</p>')
+
+
+def _download(place: Any, photograph: Photograph | None, shown: Shown | None) -> None:
+    content = shown.numbers if shown else b""
+    place.download_button(
+        "Numbers",
+        content,
+        file_name=f"parallax-{Path(photograph.name).stem if photograph else ''}.npz",
+        mime="application/octet-stream",
+        on_click="ignore",
+        icon=":material/download:",
+        help="Logits, probabilities and every map of both runs, as npz",
+        disabled=not content,
+    )
+
+
+def _show(photograph: Photograph | None, shown: Shown | None, busy: str) -> None:
+    meta: dict[str, Any] = dict(shown.payload.meta) if shown else {"key": "", "runs": []}
+    blobs = list(shown.payload.blobs) if shown else []
     strip = []
     for sample in samples.samples():
         small = samples.thumbnail(sample)
         if small is not None:
             strip.append({"id": sample.id, "label": sample.label, "blob": len(blobs)})
             blobs.append(small)
-    meta = dict(shown.meta) if shown else {"key": "", "busy": "Loading the two networks"}
-    viewer(meta | {"samples": strip, "picked": picked}, blobs, on_pick=_pick)
+    # The turn makes the answer to a click differ from what was there, even where the same photograph stays.
+    about = {"samples": strip, "picked": photograph.sample if photograph else "", "turn": st.session_state["turn"]}
+    viewer(meta | about | {"busy": busy}, blobs, on_pick=_pick)
 
 
 page()

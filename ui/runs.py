@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from PIL import Image
 
 import models
-from explain import Explainer, Explanation
+from explain import Explainer, ExplainError, Explanation, photo
+from models import ModelError
 from models.card import Card
 
 MOST_LOADED = 6
@@ -54,6 +56,11 @@ def task_title(task: str) -> str:
     )
 
 
+def _view(card: Card) -> dict[str, Any]:
+    """How a run's photographs become squares: arguments of Explainer and of photo.see."""
+    return {"fit": card.preprocessing.get("fit", "crop"), "source_size": card.preprocessing.get("source_size")}
+
+
 @st.cache_resource(show_spinner=False, max_entries=MOST_LOADED)
 def explainer(name: str) -> Explainer:
     """A run ready to explain.
@@ -62,26 +69,56 @@ def explainer(name: str) -> Explainer:
         ModelError, ExplainError: if the run is missing, damaged, or cannot be explained.
     """
     run = models.load(name)
-    found = Explainer(
-        run.model,
-        labels=run.labels,
-        fit=run.card.preprocessing.get("fit", "crop"),
-        source_size=run.card.preprocessing.get("source_size"),
-        threads=1,
-    )
+    found = Explainer(run.model, labels=run.labels, threads=1, **_view(run.card))
     found.warm_up()
     gc.collect()
     return found
 
 
-def explain(picture: Any, names: list[str]) -> dict[str, Explanation]:
-    """Explain a photograph by several runs of one task, for the same classes, side by side.
+_tried: set[str] = set()
 
-    Raises:
-        ModelError, ExplainError: if a run or the photograph cannot be used.
+
+def tried(names: list[str]) -> bool:
+    """Whether somebody has asked for these runs before, so that they need no more loading."""
+    return _tried.issuperset(names)
+
+
+def usable(names: list[str]) -> tuple[list[str], list[str]]:
+    """The runs that can be shown side by side, and a sentence about each that cannot.
+
+    The first that loads sets the measure: maps lie side by side only for one architecture, one size and one list of
+    classes.
     """
+    fit: list[str] = []
+    sentences = []
+    _tried.update(names)
+    for name in dict.fromkeys(names):
+        try:
+            explainer(name)
+        except (ExplainError, ModelError) as error:
+            sentences.append(f"{title(name)} cannot be shown. {error}")
+            continue
+        if fit and _measure(cards()[name]) != _measure(cards()[fit[0]]):
+            sentences.append(f"{title(name)} is another network than {title(fit[0])}, or one of other classes.")
+            continue
+        fit.append(name)
+    return fit, sentences
+
+
+def _measure(card: Card) -> tuple[Any, ...]:
+    return card.architecture, card.input_size, card.labels
+
+
+def seen(picture: Image.Image, name: str) -> np.ndarray:
+    """What a run's network will see of a photograph, (S, S, 3) uint8; needs its card alone."""
+    card = cards()[name]
+    return photo.see(picture, card.input_size, **_view(card))
+
+
+def explain(picture: Image.Image, names: list[str]) -> dict[str, Explanation]:
+    """Explain a photograph by several usable runs of one task, for the same classes, side by side."""
     explainers = {name: explainer(name) for name in names}
-    labels = next(iter(explainers.values())).labels
+    labels = explainers[names[0]].labels
     targets = list(range(len(labels)))
     if len(labels) > MOST_CLASSES:
         best = np.max([one.probabilities(picture) for one in explainers.values()], axis=0)

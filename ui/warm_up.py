@@ -1,27 +1,81 @@
-"""Load the first task's networks before anybody asks for them."""
+"""Get ready before anybody asks: small pictures of the samples, then the networks of the first task's two runs."""
 
+import importlib
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 
 from explain.errors import ExplainError
 
 log = logging.getLogger("parallax")
-done = threading.Event()
+
+_HEAVY = ("h5py", "onnx", "pillow_heif")
+_over = threading.Event()
+_once = threading.Lock()
+_begun = False
 
 
 def start() -> None:
-    """Begin in the background; `done` is set at the end, whether it went well or not."""
-    threading.Thread(target=_load, name="warm-up", daemon=True).start()
+    """Begin in the background; a second call does nothing."""
+    global _begun
+    with _once:
+        if not _begun:
+            _begun = True
+            threading.Thread(target=_get_ready, name="warm-up", daemon=True).start()
 
 
-def _load() -> None:
+def over() -> bool:
+    """Whether the networks are loaded, or could not be."""
+    return _over.is_set()
+
+
+def wait() -> None:
+    """Wait until it is over, whether it went well or not; begin where nobody has."""
+    start()
+    _over.wait()
+
+
+def _get_ready() -> None:
+    with ThreadPoolExecutor(2, "warm-up") as pool:
+        try:
+            light = pool.submit(_light)
+            importlib.import_module("keras")
+            light.result()
+            _load(pool)
+        except Exception:
+            # Whoever asks for a run meets the same error again and gets a sentence.
+            log.exception("Nothing is loaded ahead")
+        finally:
+            _over.set()
+
+
+def _light() -> None:
+    """What does not need TensorFlow, while that is imported."""
+    from ui import samples
+
+    for sample in samples.samples():
+        samples.thumbnail(sample)
+    for name in _HEAVY:
+        importlib.import_module(name)
+    import openvino
+
+    # The first use of NumPy inside OpenVINO must not happen in two threads at once: each would wait for the other
+    # and hold the interpreter while it does (pybind11's npy_api behind a C++ static guard).
+    _ = openvino.Tensor(np.zeros(1, np.float32)).data
+
+
+def _load(pool: ThreadPoolExecutor) -> None:
     from models import ModelError
     from ui import runs
 
-    try:
-        for name in runs.runs_of(runs.tasks()[0])[:2]:
-            runs.explainer(name)
-    except (ExplainError, ModelError, IndexError) as error:
-        log.warning("Nothing is loaded ahead: %s", error)
-    finally:
-        done.set()
+    if not runs.tasks():
+        return
+    # Half of a load is decompression and compilation, which two runs do side by side.
+    loads = [pool.submit(runs.explainer, name) for name in runs.runs_of(runs.tasks()[0])[:2]]
+    for load in loads:
+        try:
+            load.result()
+        except (ExplainError, ModelError) as error:
+            log.warning("Not loaded ahead: %s", error)

@@ -7,7 +7,7 @@ pictures as PNG.
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,20 +53,14 @@ def payload(
     Args:
         photo_name: what the person calls it.
         source: width and height of the photograph, in pixels.
-        runs: `<task>/<run>` -> its explanation, made with `keep=True` for the same targets.
+        runs: `<task>/<run>` -> its explanation, made with `keep=True` for the same targets; three at most.
         names: what each run is called on the page.
         task: the task.
     """
     blobs = _Blobs()
     first = next(iter(runs.values()))
     meta: dict[str, Any] = {
-        "photo": {
-            "name": photo_name,
-            "blob": blobs.add(png(first.seen)),
-            "size": first.seen.shape[0],
-            "width": source[0],
-            "height": source[1],
-        },
+        "photo": _photo(photo_name, source, first.seen, blobs),
         "task": task,
         "classes": [{"label": label, "index": first.labels.index(label)} for label in first.targets],
         "layers": [
@@ -81,7 +75,8 @@ def payload(
             for layer in first.layers
         ],
         "runs": [
-            _run(name, names[name], "abc"[side % 3], found, blobs) for side, (name, found) in enumerate(runs.items())
+            _run(name, names[name], hue, found, blobs)
+            for hue, (name, found) in zip(_hues(runs), runs.items(), strict=True)
         ],
         "agreement": _agreement(list(runs.values())),
     }
@@ -92,11 +87,36 @@ def payload(
     return Payload(meta, blobs.all)
 
 
+def preview(photo_name: str, source: tuple[int, int], seen: np.ndarray, task: str) -> Payload:
+    """A photograph as a network will see it, before any network has.
+
+    Args:
+        photo_name, source, task: as in `payload`.
+        seen: (S, S, 3) uint8.
+    """
+    blobs = _Blobs()
+    return Payload({"key": "", "photo": _photo(photo_name, source, seen, blobs), "task": task, "runs": []}, blobs.all)
+
+
 def png(picture: np.ndarray) -> bytes:
     """A picture (H, W, 3) uint8 as PNG."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()
+
+
+def _hues(runs: Iterable[str]) -> list[str]:
+    """SGD is blue (a) and Adam orange (b) on whichever side; a second of the same kind takes the third colour."""
+    hues: list[str] = []
+    for name in runs:
+        own = {"sgd": "a", "adam": "b"}.get(name.split("/")[-1].split("-")[0], "c")
+        hues.append(next(hue for hue in (own, *"cab") if hue not in hues))
+    return hues
+
+
+def _photo(name: str, source: tuple[int, int], seen: np.ndarray, blobs: _Blobs) -> dict[str, Any]:
+    width, height = source
+    return {"name": name, "blob": blobs.add(png(seen)), "size": seen.shape[0], "width": width, "height": height}
 
 
 def _run(name: str, shown: str, hue: str, found: Explanation, blobs: _Blobs) -> dict[str, Any]:

@@ -10,18 +10,30 @@ from ui.viewer import bundle
 
 # Streamlit calls the default export again whenever data or theme change; mounting again updates what is there.
 ADAPTER = """
+let view;
+globalThis.addEventListener("hashchange", () => view?.update({ state: readAddress() }));
+
+// Before there is any evidence: the photograph alone, where it will stay.
+async function preview({ node, seen }, meta, blobs, pick) {
+  seen.fill(meta, blobs, true, pick);
+  const photo = await createImageBitmap(new Blob([blobs[meta.photo.blob]]));
+  if (node.dataset.ready === "1") return;
+  const side = Math.round(seen.square.clientWidth * (globalThis.devicePixelRatio || 1));
+  Object.assign(seen.canvas, { width: side, height: side });
+  drawPhoto(seen.canvas, photo);
+}
+
 export default function ({ data, parentElement, setTriggerValue }) {
+  const { meta } = data;
   const column = data.blobs.getChild("blob");
   const blobs = Array.from({ length: column.length }, (_, index) => column.get(index));
-  mount(parentElement, {
-    meta: data.meta,
-    blobs,
-    state: readAddress(),
-    on: {
-      state: (_, hash) => writeAddress(hash),
-      pick: (id) => setTriggerValue("pick", id),
-    },
-  });
+  const pick = (id) => {
+    view.update({ meta: { busy: "Looking at the photograph", picked: id } });
+    setTriggerValue("pick", id);
+  };
+  const on = { state: (_, hash) => writeAddress(hash), pick };
+  view = mount(parentElement, { meta, blobs, state: readAddress(), on });
+  if (meta.photo && view.node.dataset.ready === "0") preview(view, meta, blobs, pick);
 }
 """
 
@@ -32,7 +44,7 @@ def viewer(meta: dict[str, Any], blobs: list[bytes], on_pick: Callable[[], None]
     """Mount the viewer, or send it something new; the same `meta["key"]` is not drawn again.
 
     Args:
-        meta, blobs: see viewer.js.
+        meta, blobs: see viewer.js; a photograph without runs is shown alone.
         on_pick: called after a sample was picked; its id is then in the result's `pick`.
     """
     # Only a first-level table carries bytes; anything nested would arrive as text.
