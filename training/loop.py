@@ -4,6 +4,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def train(
 
     if not 0 <= plan.seed < 2**32:
         raise TrainingError(f"A seed is a whole number from 0 to 4294967295, and {plan.seed} is not.")
+    recipe = replace(recipe, batch_size=plan.batch_size or recipe.batch_size)
     stages = _shorten(recipe.stages, epochs)
     if resume and not state.last(out) and (out / "card.json").is_file():
         raise TrainingError(f"The training in {out} is finished; leave out --resume to train it again.")

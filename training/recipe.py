@@ -71,11 +71,13 @@ class Plan:
         optimizer: the optimizer.
         seed: of order, augmentation, dropout and head.
         steps: steps an epoch, or None for one pass over the data.
+        batch_size: pictures a step, or None for the recipe's.
     """
 
     optimizer: Optimizer
     seed: int = 0
     steps: int | None = None
+    batch_size: int | None = None
 
 
 @dataclass(frozen=True)
