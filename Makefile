@@ -17,7 +17,7 @@ lint: $(VENV)/dev
 	$(BIN)/pyright
 
 unit: $(VENV)/dev browser
-	$(BIN)/node --test "tests/ui/viewer/*.test.js"
+	$(BIN)/node --test tests/ui/viewer/*.test.js
 	PARALLAX_CHROMIUM="$$(tests/find_browser.sh $(BIN))" $(BIN)/python -m pytest
 
 browser: $(VENV)/dev

@@ -183,7 +183,7 @@ def _sources(layer: Any) -> Iterator[Any]:
 def _after(layer: Any, view: _View, size: tuple[int, int] | None) -> _View:
     padding = getattr(layer, "padding", None)
     if type(layer).__name__ == "ZeroPadding2D":
-        return view.through(1, 1, padding[0][0])
+        return view.through(1, 1, layer.padding[0][0])
     kernel = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
     if kernel is None or size is None or not isinstance(padding, str):
         return view
