@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from explain.errors import EngineError, ExplainError, LayerError, PhotoError, TargetError
 
 if TYPE_CHECKING:
+    from explain.anatomy import MBConv
+    from explain.checks import Finding, check
     from explain.explainer import Explainer, Explanation
 
 __all__ = [
@@ -17,16 +19,23 @@ __all__ = [
     "ExplainError",
     "Explainer",
     "Explanation",
+    "Finding",
     "LayerError",
+    "MBConv",
     "PhotoError",
     "TargetError",
+    "check",
 ]
 
 
 def __getattr__(name: str) -> Any:
     # Photographs can be read without waiting seconds for Keras.
-    if name in ("Explainer", "Explanation"):
+    if name in ("Explainer", "Explanation", "MBConv"):
         from explain import explainer
 
         return getattr(explainer, name)
+    if name in ("Finding", "check"):
+        from explain import checks
+
+        return getattr(checks, name)
     raise AttributeError(f"module 'explain' has no attribute {name!r}")
