@@ -33,13 +33,11 @@ class TensorFlowEngine:
         self._logits = tf.function(lambda images: self._model(images, training=False)[-1], input_signature=[picture])
 
         def both(images: Any, cotangents: Any) -> Any:
-            with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-                tape.watch(images)
-                *activations, logits = self._model(images, training=False)
-                scores = [tf.reduce_sum(row * logits) for row in tf.unstack(cotangents, axis=1)]
+            *activations, logits = self._model(images, training=False)
+            # A tape begins at the images and loses every layer behind a step that has no gradient; these do not.
             gradients = [
-                tape.gradient(score, activations, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-                for score in scores
+                tf.gradients(row * logits, activations, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+                for row in tf.unstack(cotangents, axis=1)
             ]
             return logits, activations, [tf.stack(parts, axis=1) for parts in zip(*gradients, strict=True)]
 
