@@ -15,11 +15,16 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("speed", help="one photograph explained, against plain forwards and other libraries")
     commands.add_parser("readme", help="write the README's tables from assets/")
+    commands.add_parser("picture", help="take the README's picture of the app")
     asked = parser.parse_args(arguments)
     if asked.command == "speed":
         from benchmarks import speed
 
         return speed.main()
+    if asked.command == "picture":
+        from benchmarks import picture
+
+        return picture.main()
     from benchmarks import readme
 
     return readme.main()
