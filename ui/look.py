@@ -83,9 +83,13 @@ def _offer_photograph() -> None:
     with st.container(key="upload", width="content"):
         key = f"upload-{turn}"
         st.file_uploader("Your photograph", key=key, on_change=_take, args=(key,), label_visibility="collapsed")
-    with st.popover("Camera", icon=":material/photo_camera:"):
-        if st.toggle("Use the camera", key="camera_on"):
-            st.camera_input("Take a photograph", key="camera", on_change=_take, args=("camera",))
+    with st.popover("Camera", icon=":material/photo_camera:", key="camera_open", on_change="rerun") as camera:
+        # Open means asked for; closed, the camera is off.
+        if camera.open:
+            label = "Take a photograph"
+            st.camera_input(
+                label, key="camera", on_change=_take, args=("camera",), label_visibility="collapsed", width=400
+            )
 
 
 def _take(widget: str) -> None:
@@ -95,7 +99,7 @@ def _take(widget: str) -> None:
     st.session_state["offered"] = Photograph("camera" if widget == "camera" else file.name, "", file.getvalue())
     st.session_state["turn"] += 1
     if widget == "camera":
-        st.session_state["camera_on"] = False
+        st.session_state["camera_open"] = False
 
 
 def _pick() -> None:
