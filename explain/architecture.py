@@ -175,6 +175,8 @@ class _Layers:
                 convolutions.append(self.convolution(depthwise, norm, activation, pad))
         excitation = None
         if f"{prefix}se_reduce" in self:
+            if not convolutions:
+                raise EngineError(f"Block {name} excites its input, which no EfficientNet of the table does.")
             excitation = Excitation(self.gate(f"{prefix}se_reduce", "silu"), self.gate(f"{prefix}se_expand", "sigmoid"))
             self.read |= {f"{prefix}se_squeeze", f"{prefix}se_reshape", f"{prefix}se_excite"}
         activation = f"{prefix}project_activation"

@@ -135,7 +135,7 @@ class _Writer:
 
     def weight(self, array: np.ndarray) -> str:
         name = f"weight_{len(self.weights)}"
-        if not (self.half and array.dtype == np.float32 and array.size >= HALF_FROM):
+        if not self.half or array.size < HALF_FROM:
             self.weights.append(numpy_helper.from_array(array, name))
             return name
         self.weights.append(numpy_helper.from_array(array.astype(np.float16), name))
@@ -144,9 +144,8 @@ class _Writer:
     def constant(self, value: float | list[int]) -> str:
         name = f"constant_{value}"
         if name not in self.constants:
-            self.constants[name] = numpy_helper.from_array(
-                np.array(value, np.float32 if value == 1 else np.int64), name
-            )
+            array = np.array(value, np.int64 if isinstance(value, list) else np.float32)
+            self.constants[name] = numpy_helper.from_array(array, name)
         return name
 
     # The forward pass
@@ -221,15 +220,14 @@ class _Writer:
             gradient = unswish(gradient)
             if convolution.stride > 1:
                 return self.node("ConvTranspose", gradient, kernel, pads=pads, **shape)
-            # What a transposed convolution is without strides, only faster: one with the kernel turned round. Runtimes
-            # turn it when they load, so that the file holds it once.
+            # Without strides the transposed convolution is a convolution with the kernel turned round, and faster so.
+            # Runtimes turn it when they load; the file holds it once. Kernels are odd, so the padding stays.
             turned = kernel
             if k > 1:
                 turned = self.node("Slice", turned, *map(self.constant, ([-1, -1], [-k - 1] * 2, [2, 3], [-1, -1])))
             if convolution.groups == 1:
                 turned = self.node("Transpose", turned, perm=[1, 0, 2, 3])
-            around = [k - 1 - before] * 2 + [k - 1 - after] * 2
-            return self.node("Conv", gradient, turned, pads=around, **shape)
+            return self.node("Conv", gradient, turned, pads=pads, **shape)
 
         return result, where.after(convolution), backward
 

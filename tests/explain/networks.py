@@ -45,7 +45,7 @@ def classifier(backbone: keras.Model, units: int = 3, norm: bool = False, activa
         elif hasattr(layer, "kernel"):
             depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
             fan = np.prod(layer.kernel.shape[: 2 if depthwise else -1])
-            layer.kernel.assign(random.normal(0, np.sqrt(2 / fan), layer.kernel.shape))
+            layer.kernel.assign(random.normal(0, np.sqrt(1 / fan), layer.kernel.shape))
             if layer.use_bias:
                 layer.bias.assign(random.normal(0, 0.4, layer.bias.shape))
         elif hasattr(layer, "adapt_mean"):

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import openvino
 import pytest
+from keras.src.applications.efficientnet_v2 import EfficientNetV2
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
@@ -14,9 +15,9 @@ from explain import graph
 from explain.architecture import read
 from explain.errors import EngineError
 from explain.layers import layers_of
-from tests.explain.networks import classifier, keras_names, off, photograph, tape, tiny
+from tests.explain.networks import TINY_BLOCKS, classifier, keras_names, off, photograph, tape, tiny
 
-CLOSE = 1e-4
+CLOSE = 2e-5
 
 
 def run(proto: onnx.ModelProto, image: np.ndarray, cotangent: np.ndarray | None = None) -> dict[str, np.ndarray]:
@@ -55,7 +56,7 @@ def test_every_family_gives_what_the_tape_gives(kind, size):
     agrees(model, model, size)
 
 
-@pytest.mark.parametrize("size", [64, 96, 60, 36])
+@pytest.mark.parametrize("size", [64, 60, 36])
 def test_any_size_gives_what_the_tape_gives(size):
     model = classifier(tiny(size))
     agrees(model, model, size)
@@ -259,6 +260,13 @@ def test_what_the_table_does_not_know_is_one_sentence():
     ):
         with pytest.raises(EngineError, match=message):
             graph.write(model)
+    block = TINY_BLOCKS[0] | {"num_repeat": 1, "input_filters": 8, "output_filters": 8, "conv_type": 1}
+    block = {
+        key: value for key, value in block.items() if key not in ("repeats", "filters_in", "filters_out", "id_skip")
+    }
+    odd = EfficientNetV2(1.0, 1.0, 32, blocks_args=[block], include_top=False, weights=None, input_shape=(32, 32, 3))
+    with pytest.raises(EngineError, match="excites its input"):
+        graph.write(classifier(odd))
     with pytest.raises(EngineError, match="any size"):
         graph.write(classifier(tiny(None)))
 
