@@ -55,8 +55,25 @@ def folder_of(name: str, checkpoints: Path = CHECKPOINTS) -> Path:
         return checkpoints / name
     if Path(name).is_dir():
         return Path(name)
+    if Path(name).is_file():
+        raise ModelError(f"{name} is neither a folder with a card.json nor a .keras file.")
     known = ", ".join(names(checkpoints)) or "none"
     raise ModelError(f"There is no run or folder called {name!r}; the runs here are: {known}.")
+
+
+def resolve(name: str, checkpoints: Path = CHECKPOINTS) -> Path:
+    """The folder or `.keras` file behind any name that `load` takes, fetched first if it is on the Hub.
+
+    Raises:
+        ModelError: if there is none.
+    """
+    if name.startswith("hf://"):
+        from models import hub
+
+        return hub.snapshot(name)
+    if name.endswith(".keras") and not Path(name).is_dir():
+        return Path(name)
+    return folder_of(name, checkpoints)
 
 
 def sha256(path: Path) -> str:
@@ -97,13 +114,11 @@ def load(name: str | os.PathLike[str], checkpoints: Path = CHECKPOINTS) -> Run:
         ModelError: if the run is missing, damaged, or its logits are not those of its card.
     """
     text = os.fspath(name)
+    folder = resolve(text, checkpoints)
     if text.startswith("hf://"):
-        from models import hub
-
-        return replace(load(hub.snapshot(text)), name=text)
-    if text.endswith(".keras"):
-        return _load_keras(Path(text))
-    folder = folder_of(text, checkpoints)
+        return replace(load(folder), name=text)
+    if folder.suffix == ".keras":
+        return _load_keras(folder)
     card = Card.read(folder / "card.json")
     weights = folder / WEIGHTS
     if not weights.is_file():
@@ -144,8 +159,12 @@ def _load_keras(path: Path) -> Run:
         model: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         raise ModelError(f"{path.name} is not a Keras model that can be loaded without running its code.") from error
-    size = model.input_shape[1] or 224
-    units = int(model.output_shape[-1])
+    seen: Any = getattr(model, "input_shape", None)
+    given: Any = getattr(model, "output_shape", None)
+    picture = isinstance(seen, tuple) and len(seen) == 4 and seen[3] == 3 and seen[1] == seen[2]
+    if not picture or not isinstance(given, tuple) or len(given) != 2 or not given[1]:
+        raise ModelError(f"{path.name} is no classifier: it must take one square picture and give one row of numbers.")
+    size, units = seen[1] or 224, int(given[1])
     labels = tuple(str(index) for index in range(max(2, units)))
     model.trainable = False
     return Run(
