@@ -12,7 +12,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from models import CHECKPOINTS, ModelError, load
 from models.card import Card
-from models.store import folder_of
+from models.quiet import import_keras
+from models.store import resolve
 from training import data, recipes
 from training.recipe import TrainingError
 
@@ -92,9 +93,10 @@ def _result(task: str, run: str) -> str:
 
 
 def _train(asked: argparse.Namespace) -> int:
+    recipe, run, plan = recipes.find_plan(asked.name)
+    import_keras()
     from training.loop import train
 
-    recipe, run, plan = recipes.find_plan(asked.name)
     if asked.seed is not None:
         plan = replace(plan, seed=asked.seed)
     train(
@@ -112,25 +114,30 @@ def _train(asked: argparse.Namespace) -> int:
 
 
 def _tune(asked: argparse.Namespace) -> int:
+    recipe, run, plan = recipes.find_plan(asked.name)
+    import_keras()
     from training.tune import table_of, tune
 
-    recipe, run, plan = recipes.find_plan(asked.name)
     rows = tune(recipe, run, plan, asked.data or f"hf://datasets/{recipe.hub}", asked.weights, asked.epochs, _say)
     print(f"best: {rows[0]['learning_rate']} (validation loss {rows[0]['val_loss']}); all in {table_of(recipe.task)}")
     return 0
 
 
 def _evaluate(asked: argparse.Namespace) -> int:
+    place = resolve(asked.name)
+    import_keras()
     from training.evaluate import evaluate
 
-    run = load(asked.name)
+    run = load(place)
     seen = run.card.preprocessing
     size = seen.get("source_size") or run.input_size
     split = data.load(asked.data, asked.split, run.labels, size, seen.get("fit", "crop"))
     found = evaluate(run.model, split, run.card).summary()
     if asked.save:
+        if not (place / "card.json").is_file():
+            raise ModelError(f"{asked.name} has no card to write to; leave out --save.")
         results = run.card.results | {asked.split or "folder": found | {"sha256": split.sha256}}
-        replace(run.card, results=results).write(folder_of(asked.name) / "card.json")
+        replace(run.card, results=results).write(place / "card.json")
     if asked.json:
         print(json.dumps(found))
     else:

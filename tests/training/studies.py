@@ -53,7 +53,7 @@ def recipe(**changes) -> Recipe:
         "plans": {
             "sgd": Plan(Optimizer("SGD", 0.01, options={"momentum": 0.9})),
             "adam": Plan(Optimizer("Adam", 0.01, tried=(0.1, 0.01, 0.001))),
-            "steady": Plan(Optimizer("SGD", 0.01, schedule="constant"), steps=1),
+            "steady": Plan(Optimizer("SGD", 0.01, schedule="constant"), steps=1, batch_size=4),
         },
         "hub": "nobody/made",
         "original": "none",

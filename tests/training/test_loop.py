@@ -73,11 +73,12 @@ def test_another_seed_gives_another_head_and_other_batches(training, whole):
     )
 
 
-def test_a_constant_rate_and_fewer_steps_than_a_pass(training):
+def test_a_constant_rate_fewer_steps_than_a_pass_and_a_batch_of_its_own(training):
     run = training(studies.recipe(stages=(Stage(2),)), "steady")
     assert [float(row["learning_rate"]) for row in run.history] == pytest.approx([0.01, 0.01])
     assert len(run.batches) == 2
     assert run.card.training["steps_per_epoch"] == 1
+    assert run.card.training["batch_size"] == 4
 
 
 def rates_of(recipe, plan: Plan, stage: Stage, steps: int) -> list[float]:

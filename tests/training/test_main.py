@@ -60,6 +60,21 @@ def test_evaluate_sees_pictures_as_the_card_says(whole, tmp_path, capfd):
     assert f"accuracy {found['accuracy']:.4f}  loss {found['loss']:.4f}  n 6" in capfd.readouterr().out
 
 
+def test_a_result_is_saved_to_the_card_and_changes_nothing_else(whole, hub_folder, tmp_path, capfd):
+    run = tmp_path / "run"
+    shutil.copytree(whole.out, run)
+    before = json.loads((run / "card.json").read_text())
+    words = ["evaluate", str(run), "--data", str(hub_folder), "--split", "test", "--json"]
+    assert command.main(words) == 0
+    assert json.loads((run / "card.json").read_text()) == before
+    assert command.main([*words, "--save"]) == 0
+    found = json.loads(capfd.readouterr().out.splitlines()[-1])
+    after = json.loads((run / "card.json").read_text())
+    sha256 = data.load(str(hub_folder), "test", studies.LABELS, 32).sha256
+    assert after["results"].pop("test") == found | {"sha256": sha256}
+    assert after == before
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
