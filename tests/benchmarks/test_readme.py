@@ -17,19 +17,3 @@ def test_a_number_changed_by_hand_is_noticed():
     number = re.search(r"\d\.\d{4}", tables)
     assert number is not None
     assert filled(text.replace(number[0], "9.9999")) == text
-
-
-def test_the_recipe_uses_the_rate_that_validation_chose():
-    import csv
-
-    from benchmarks.readme import STUDIES
-    from training import recipes
-
-    recipe = recipes.find("cats_vs_dogs")
-    with (STUDIES / "cats_vs_dogs" / "rates.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for run in ("sgd", "adam"):
-        plan = recipe.plans[run]
-        tried = {float(row["learning_rate"]): float(row["val_loss"]) for row in rows if row["run"] == run}
-        assert set(tried) == set(plan.optimizer.tried)
-        assert min(tried, key=tried.__getitem__) == plan.optimizer.rate
