@@ -281,7 +281,7 @@ def _export(asked: argparse.Namespace) -> int:
     from explain import graph
 
     run = models.load(asked.model)
-    graph_of_run = graph.write(run.model, run.input_size, half=asked.half)
+    graph_of_run = graph.write(run.model, run.input_size, outputs="maps", labels=run.labels, half=asked.half)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(graph_of_run, asked.out)
     _say(f"{asked.out}: {asked.out.stat().st_size / 1e6:.1f} MB")

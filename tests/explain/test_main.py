@@ -121,4 +121,6 @@ def test_export_writes_a_graph_that_gives_the_logits(tmp_path, shipped):
     out = tmp_path / "adam.onnx"
     assert main(["export", "cats_vs_dogs/adam", "--out", str(out), "--half"]) == 0
     assert out.stat().st_size < 10e6
-    assert "logits" in [output.name for output in onnx.load(out).graph.output]
+    graph = onnx.load(out)
+    assert {"logits", "map/stem", "map/5c", "map/top"} <= {output.name for output in graph.graph.output}
+    assert json.loads(next(one.value for one in graph.metadata_props if one.key == "labels")) == ["cat", "dog"]
