@@ -16,11 +16,11 @@ from training.recipe import Augmentation, Optimizer, Plan, Recipe, Stage
 LABELS = ("cat", "dog")
 SIDE = 40
 
-# Three MBConv blocks, one with a stride and one with a residual.
+# Two MBConv blocks, one without expansion and one with a stride.
 BLOCKS = [
     {
         "kernel_size": 3,
-        "repeats": repeats,
+        "repeats": 1,
         "filters_in": 8,
         "filters_out": 8,
         "expand_ratio": expand,
@@ -28,7 +28,7 @@ BLOCKS = [
         "strides": stride,
         "se_ratio": 0.25,
     }
-    for repeats, expand, stride in ((1, 1, 1), (2, 2, 2))
+    for expand, stride in ((1, 1), (2, 2))
 ]
 
 
