@@ -10,6 +10,15 @@ from models.graphs import backbone_of
 from models.store import sha256
 from training.recipe import TrainingError
 
+ORIGINS = {
+    "28b639abf3612fb5eb557070d126ad1a9a9fe601339e6f554945dd61124a6699": (
+        "ImageNet weights (EfficientNet-PyTorch's B0, converted from TensorFlow's) up to block 7a's "
+        "squeeze-and-excitation; block7a_project_conv, top_conv and their BatchNorms learned again on frozen features "
+        "(Tiny ImageNet, Imagenette, Food-101 at 64 px, pet breeds)"
+    )
+}
+"""Where weights files came from, by sha256."""
+
 
 def start(model: Any, architecture: str, weights: str) -> dict[str, str]:
     """Load the backbone's weights into a graph of `models.graphs.build`.
@@ -35,7 +44,13 @@ def start(model: Any, architecture: str, weights: str) -> dict[str, str]:
             backbone_of(model).load_weights(file)
     except Exception as error:
         raise TrainingError(f"{file.name} does not hold the weights of {architecture} without its head.") from error
-    return {"name": file.name, "sha256": sha256(file)}
+    return described(file.name, sha256(file))
+
+
+def described(name: str, digest: str) -> dict[str, str]:
+    """What the card says of a weights file: its name, its sha256 and, where it is known, where it came from."""
+    known = {"origin": ORIGINS[digest]} if digest in ORIGINS else {}
+    return {"name": name, "sha256": digest} | known
 
 
 def _imagenet(model: Any, architecture: str) -> dict[str, str]:
