@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
 from PIL import Image
 
@@ -78,27 +79,38 @@ def page() -> None:
 
 
 def _offer_photograph() -> None:
-    # A new key for each file empties the widget: nothing of the last one stays with the server.
-    turn = st.session_state.setdefault("turn", 0)
+    st.session_state.setdefault("turn", 0)
+    upload, camera = _field("upload"), _field("camera")
     with st.container(key="upload", width="content"):
-        key = f"upload-{turn}"
-        st.file_uploader("Your photograph", key=key, on_change=_take, args=(key,), label_visibility="collapsed")
-    with st.popover("Camera", icon=":material/photo_camera:", key="camera_open", on_change="rerun") as camera:
+        st.file_uploader(
+            "Your photograph", key=upload, on_change=_take, args=("upload", upload), label_visibility="collapsed"
+        )
+    with st.popover("Camera", icon=":material/photo_camera:", key="camera_open", on_change="rerun") as panel:
         # Open means asked for; closed, the camera is off.
-        if camera.open:
-            label = "Take a photograph"
+        if panel.open:
             st.camera_input(
-                label, key="camera", on_change=_take, args=("camera",), label_visibility="collapsed", width=400
+                "Take a photograph",
+                key=camera,
+                on_change=_take,
+                args=("camera", camera),
+                label_visibility="collapsed",
+                width=400,
             )
 
 
-def _take(widget: str) -> None:
-    file = st.session_state.get(widget)
-    if file is None:
+def _field(kind: str) -> str:
+    """A widget's key, another one for each photograph: so it is empty again, and the server lets go of the file."""
+    return f"{kind}-{st.session_state['turn']}"
+
+
+def _take(kind: str, field: str) -> None:
+    file = st.session_state.get(field)
+    # The browser may report the field of the last photograph once more after that has gone.
+    if file is None or field != _field(kind):
         return
-    st.session_state["offered"] = Photograph("camera" if widget == "camera" else file.name, "", file.getvalue())
+    st.session_state["offered"] = Photograph("camera" if kind == "camera" else file.name, "", file.getvalue())
     st.session_state["turn"] += 1
-    if widget == "camera":
+    if kind == "camera":
         st.session_state["camera_open"] = False
 
 
@@ -151,8 +163,9 @@ def _choose_runs() -> tuple[str, list[str]]:
     with st.popover("Runs", icon=":material/compare:"):
         task = st.selectbox("Task", tasks, format_func=runs.task_title, key="task", bind="query-params")
         names = [name.split("/")[1] for name in runs.runs_of(task)]
-        left = st.selectbox("Left", names, 0, key="left", bind="query-params")
-        right = st.selectbox("Right", names, min(1, len(names) - 1), key="right", bind="query-params")
+        left = st.selectbox("Left", names, key="left", bind="query-params")
+        # The second run is the first choice on the right.
+        right = st.selectbox("Right", names[1:] + names[:1], key="right", bind="query-params")
     return task, list(dict.fromkeys(f"{task}/{name}" for name in (left, right)))
 
 
@@ -181,7 +194,8 @@ def _explained(photograph: Photograph, task: str, names: list[str]) -> Shown:
 def _read(photograph: Photograph) -> Image.Image:
     file = io.BytesIO(photograph.content)
     file.name = photograph.name
-    return photo.read(file)
+    # Without the file's notes: turned upright already, it must not be turned again by its EXIF.
+    return Image.fromarray(np.asarray(photo.read(file)))
 
 
 # -- What is drawn -------------------------------------------------------------------------------------------

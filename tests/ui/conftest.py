@@ -1,0 +1,171 @@
+"""A server of the app, and a browser to visit it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser
+
+from tests.ui.tab import Tab, visit
+
+ROOT = Path(__file__).parents[2]
+PAIR = ("sgd", "adam")
+LETTERS = ("<b>A</b>", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L")
+"""Classes of a task that nobody has trained for: more than fit on a page, and one that looks like HTML."""
+LOG = pytest.StashKey[Path]()
+
+
+@dataclass
+class Server:
+    """A running app."""
+
+    url: str
+    log: Path
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped pair, a third run whose weights are cut short, and an untrained task of twelve classes."""
+    from models import Card, graphs, save
+
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for run in PAIR:
+        shutil.copytree(ROOT / "assets" / "checkpoints" / "cats_vs_dogs" / run, folder / "cats_vs_dogs" / run)
+    damaged = folder / "cats_vs_dogs" / "adam-damaged"
+    shutil.copytree(folder / "cats_vs_dogs" / "adam", damaged)
+    weights = damaged / "model.weights.h5"
+    weights.write_bytes(weights.read_bytes()[:100_000])
+    card = Card("letters", "untrained", "EfficientNetB0", LETTERS, 64, len(LETTERS), {"dropout": 0.2})
+    save(graphs.build("EfficientNetB0", 64, len(LETTERS)), card, folder / "letters" / "untrained")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, checkpoints: Path
+) -> Iterator[Server]:
+    """The app as `streamlit run app.py` starts it, on a port of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    log.touch()
+    request.session.stash[LOG] = log
+    samples = tmp_path_factory.mktemp("samples")
+    Image.new("RGB", (60, 40), "teal").save(samples / "<i>teal & co.png")
+    (samples / "broken.jpg").write_bytes(b"nothing of a photograph")
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
+    command += ["--server.address", "127.0.0.1", "--server.port", str(port)]
+    places = {"PARALLAX_CHECKPOINTS": str(checkpoints), "PARALLAX_SAMPLES": str(samples)}
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | places, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", process, log)
+        yield Server(f"http://127.0.0.1:{port}", log)
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(url: str, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"The app did not start:\n{log.read_text(errors='replace')}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    report = yield
+    log = item.session.stash.get(LOG, None)
+    if report.failed and log is not None:
+        report.sections.append(("The app's log", log.read_text(errors="replace")[-4_000:]))
+    return report
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
+    """The system's Chromium, for Playwright may have none of its own; its camera shows a test picture."""
+    names = (os.environ.get("PARALLAX_CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+    found = next((path for name in names if name and (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("needs Chromium: name one in PARALLAX_CHROMIUM, see tests/find_browser.sh")
+    camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    arguments = ["--no-sandbox", "--disable-background-networking", *camera]
+    return browser_type_launch_args | {"executable_path": found, "args": arguments}
+
+
+@pytest.fixture
+def look(server: Server, first_visit: list[dict], new_context: Callable) -> Iterator[Callable[..., Tab]]:
+    """Opens the Look page at an address; whatever a test does there asks no other host and breaks nothing."""
+    tabs: list[Tab] = []
+
+    def open_tab(address: str = "/", wait: bool = True, **options) -> Tab:
+        context = new_context(**{"viewport": {"width": 1280, "height": 720}, "reduced_motion": "reduce"} | options)
+        tab = visit(context.new_page(), server.url + address)
+        tabs.append(tab)
+        return tab.ready() if wait else tab
+
+    yield open_tab
+    for tab in tabs:
+        assert not tab.errors
+        hosts = {urlsplit(url).netloc for url in tab.requests if urlsplit(url).scheme not in ("data", "blob")}
+        assert hosts == {urlsplit(server.url).netloc}
+
+
+@pytest.fixture(scope="session")
+def first_visit(server: Server, browser: Browser) -> list[dict]:
+    """What the first visitor of a fresh server sees, ten times a second until the evidence is there."""
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.add_init_script("""
+      globalThis.moments = [];
+      const timer = setInterval(() => {
+        const hosts = [...document.querySelectorAll("*")].map((node) => node.shadowRoot ?? node);
+        const viewer = hosts.map((node) => node.querySelector(":scope > .parallax, .parallax")).find(Boolean);
+        if (!viewer) return;
+        const canvas = viewer.querySelector("canvas");
+        const { width, height } = canvas;
+        const data = width && height ? canvas.getContext("2d").getImageData(0, 0, width, height).data : [];
+        const place = canvas.getBoundingClientRect();
+        moments.push({
+          said: viewer.querySelector("[role=status]").textContent,
+          colours: new Set(new Uint32Array(data.buffer ?? 0)).size,
+          place: [place.x, place.y, place.width, place.height].map(Math.round),
+          ready: viewer.dataset.ready === "1",
+        });
+        if (moments.at(-1).ready) clearInterval(timer);
+      }, 100);
+    """)
+    visit(page, server.url).ready()
+    moments = page.evaluate("moments")
+    page.close()
+    return moments
+
+
+@pytest.fixture(scope="session")
+def explainers(shipped: dict) -> dict:
+    """The shipped pair, explained by TensorFlow's tape: another engine than the app's."""
+    from explain import Explainer
+
+    return {
+        name.split("/")[1]: Explainer(run.model, labels=run.labels, engine="tensorflow")
+        for name, run in shipped.items()
+    }

@@ -1,0 +1,81 @@
+"""What a test can do with the Look page in one tab of a browser."""
+
+import base64
+import io
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
+
+# A page is slow to come where another process keeps the cores busy; nothing here is a test of speed.
+expect.set_options(timeout=30_000)
+
+
+@dataclass
+class Tab:
+    """One tab of a browser with the Look page."""
+
+    page: Page
+    sent: list[str | bytes] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def depth(self) -> Locator:
+        return self.page.get_by_role("slider", name="Depth")
+
+    @property
+    def seen(self) -> Locator:
+        return self.page.get_by_role("img", name="as the network sees it")
+
+    @property
+    def status(self) -> Locator:
+        """What is read out when a photograph was explained."""
+        return self.page.get_by_role("status").first
+
+    @property
+    def alert(self) -> Locator:
+        return self.page.get_by_role("alert")
+
+    def evidence(self, run: str) -> Locator:
+        return self.page.get_by_role("img", name=f"in the {run} run")
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def ready(self, photo: str = "") -> "Tab":
+        """Wait until the evidence of a photograph stands."""
+        expect(self.page.locator(".parallax[data-ready='1'][aria-busy='false']")).to_be_visible(timeout=90_000)
+        if photo:
+            expect(self.seen).to_have_attribute("aria-label", re.compile(f"^{re.escape(photo)} as the network"))
+        return self
+
+    def at(self, layer: str) -> None:
+        """Wait until the evidence at a layer is drawn and nothing moves."""
+        expect(self.page.locator(".parallax")).to_have_attribute("data-drawn", layer)
+
+    def upload(self, name: str, content: bytes) -> None:
+        file = {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+        field = self.page.locator("input[type=file]")
+        # The last one's field goes when the next one stands.
+        expect(field).to_have_count(1)
+        field.set_input_files(file)
+
+
+def pixels(canvas: Locator) -> np.ndarray:
+    """What is on a canvas, (H, W, 3) uint8."""
+    url = canvas.evaluate("canvas => canvas.toDataURL('image/png')")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB"))
+
+
+def visit(page: Page, url: str) -> Tab:
+    """Open a page and take down what it asks of the network."""
+    tab = Tab(page)
+    page.on("request", lambda request: tab.requests.append(request.url))
+    page.on("pageerror", lambda error: tab.errors.append(str(error)))
+    page.on("console", lambda message: tab.errors.append(message.text) if message.type == "error" else None)
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: tab.sent.append(frame)))
+    page.goto(url)
+    return tab

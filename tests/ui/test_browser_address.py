@@ -1,0 +1,105 @@
+"""The address holds the whole view, the Runs panel, and runs that cannot be shown."""
+
+import re
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from tests.ui.tab import pixels
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_address_gives_the_same_view_again(look):
+    tab = look("/?photo=flower")
+    for key in ("ArrowLeft", "ArrowLeft", "ArrowLeft", "2", "s"):
+        tab.page.keyboard.press(key)
+    for name in ("signed", "shared scale", "native cells"):
+        tab.button(name).click()
+    tab.at("6c")
+    expect(tab.page).to_have_url(re.compile(r"\?photo=flower#layer=6c&class=dog&show=signed&scale=shared&cells=native"))
+    views = [pixels(tab.evidence(run)) for run in ("SGD", "Adam")]
+    tab.page.reload()
+    again = tab.ready("flower")
+    other = look(tab.page.url.removeprefix(tab.page.url.split("/?")[0]))
+    for one in (again, other):
+        one.at("6c")
+        for view, run in zip(views, ("SGD", "Adam"), strict=True):
+            # Lines are drawn by the graphics library, which may round a pixel otherwise.
+            assert np.mean(pixels(one.evidence(run)) != view) < 1e-3
+
+
+def test_what_the_server_does_keeps_the_view(look):
+    tab = look("/#layer=5c&class=dog&show=signed")
+    tab.button("Runs").click()
+    tab.page.get_by_role("combobox", name="Right").click()
+    tab.page.get_by_role("option", name="sgd").click()
+    expect(tab.evidence("Adam")).to_have_count(0)
+    expect(tab.page).to_have_url(re.compile(r"\?right=sgd#layer=5c&class=dog&show=signed"))
+    tab.page.keyboard.press("Escape")
+    tab.button("coffee").click()
+    tab.ready("coffee")
+    tab.at("5c")
+    expect(tab.page).to_have_url(re.compile(r"right=sgd&photo=coffee#layer=5c&class=dog&show=signed"))
+    expect(tab.evidence("SGD")).to_have_attribute("aria-label", re.compile("^Evidence for and against dog at layer 5c"))
+
+
+def test_another_hash_in_the_same_tab_is_followed(look):
+    tab = look("/#layer=5c")
+    tab.page.evaluate("location.hash = 'layer=3a&class=dog'")
+    tab.at("3a")
+    expect(tab.evidence("SGD")).to_have_attribute("aria-label", re.compile("^Evidence for dog at layer 3a"))
+
+
+def test_strange_words_in_the_address_give_the_default(look):
+    tab = look(
+        "/?photo=../../etc/passwd&task=unknown&left=nobody&right=%3Cb%3E#layer=9z&class=cow&show=loud&channels=x"
+    )
+    tab.ready("chelsea")
+    tab.at("top")
+    for run in ("SGD", "Adam"):
+        expect(tab.evidence(run)).to_have_attribute("aria-label", re.compile("^Evidence for cat at layer top"))
+    expect(tab.alert).to_have_count(0)
+
+
+def test_swapped_runs_keep_their_colours(look):
+    pair, swapped = look(), look("/?left=adam&right=sgd")
+    places = [[tab.evidence(run).bounding_box()["x"] for run in ("SGD", "Adam")] for tab in (pair, swapped)]
+    assert places[0] == places[1][::-1]
+    for tab in (pair, swapped):
+        expect(tab.page.locator("figure.px-hue-a")).to_contain_text("SGD")
+        expect(tab.page.locator("figure.px-hue-b")).to_contain_text("Adam")
+
+
+def test_a_damaged_run_is_named_and_the_other_goes_on(look):
+    tab = look("/?right=adam-damaged")
+    expect(tab.alert).to_contain_text("Adam damaged cannot be shown")
+    expect(tab.alert).not_to_contain_text("Traceback")
+    expect(tab.evidence("SGD")).to_be_visible()
+    tab.button("china").click()
+    tab.ready("china")
+    expect(tab.alert).to_contain_text("Adam damaged cannot be shown")
+
+
+def test_two_damaged_runs_leave_the_photograph(look):
+    tab = look("/?left=adam-damaged&right=adam-damaged", wait=False)
+    expect(tab.alert).to_contain_text("Adam damaged cannot be shown")
+    expect(tab.seen).to_be_visible()
+
+
+def test_a_task_of_many_classes_shows_the_likeliest_ten(look):
+    tab = look("/?task=letters")
+    expect(tab.page.get_by_role("group", name="Class").get_by_role("button")).to_have_count(10)
+    expect(tab.page.get_by_role("img", name="in the untrained run")).to_be_visible()
+
+
+def test_the_task_can_be_changed_and_back(look):
+    tab = look()
+    for task, run in (("letters", "untrained"), ("Cats and dogs", "Adam")):
+        tab.button("Runs").click()
+        tab.page.get_by_role("combobox", name="Task").click()
+        tab.page.get_by_role("option", name=task).click()
+        expect(tab.evidence(run)).to_be_visible()
+        tab.page.keyboard.press("Escape")
+    expect(tab.alert).to_have_count(0)

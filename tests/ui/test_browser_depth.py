@@ -1,0 +1,149 @@
+"""Depth, keys and switches: what is on the canvases, and that none of it asks the server."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+from skimage import data
+
+from explain import render
+from tests.ui.tab import pixels
+
+pytestmark = pytest.mark.browser
+
+RUNS = (("sgd", "SGD"), ("adam", "Adam"))
+LAYERS = ["stem", "1a", "2a", "2b", "3a", "3b", "4a", "4b", "4c", "5a", "5b", "5c", "6a", "6b", "6c", "6d", "7a", "top"]
+
+
+def test_scrubbing_playing_and_switching_ask_the_server_nothing(look):
+    tab = look()
+    tab.depth.focus()
+    tab.sent.clear()
+    requests = len(tab.requests)
+    drawn = set()
+    for back, layer in enumerate(reversed(LAYERS)):
+        tab.at(layer)
+        expect(tab.depth).to_have_attribute("aria-valuetext", f"layer {layer}, {18 - back} of 18, {_cells(layer)}")
+        drawn.add(pixels(tab.evidence("SGD")).tobytes())
+        tab.page.keyboard.press("ArrowLeft")
+    assert len(drawn) == 18
+    for button in ("signed", "shared scale", "native cells", "dog", "Swap", "Labels", "More channels"):
+        tab.page.get_by_role("button", name=button).click()
+    tab.button("Play through the layers").click()
+    tab.at("2a")
+    tab.button("Pause").click()
+    tab.page.wait_for_url("**channels=13")
+    assert tab.sent == []
+    assert len(tab.requests) == requests
+
+
+def _cells(layer: str) -> str:
+    side = {"s": 112, "1": 112, "2": 56, "3": 28, "4": 14, "5": 14, "6": 7, "7": 7, "t": 7}[layer[0]]
+    return f"{side} by {side} cells"
+
+
+def test_keys(look):
+    tab = look()
+    page = tab.page
+    page.keyboard.press("ArrowLeft")
+    tab.at("7a")
+    page.keyboard.press("ArrowRight")
+    tab.at("top")
+    cat = page.get_by_role("group", name="Class").get_by_role("button", name="cat")
+    dog = page.get_by_role("group", name="Class").get_by_role("button", name="dog")
+    page.keyboard.press("2")
+    expect(dog).to_have_attribute("aria-pressed", "true")
+    expect(tab.evidence("SGD")).to_have_attribute("aria-label", re.compile("^Evidence for dog at layer top"))
+    page.keyboard.press("1")
+    expect(cat).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("l")
+    expect(tab.button("Labels")).to_have_attribute("aria-pressed", "false")
+    left, right = (tab.evidence(run).bounding_box()["x"] for run in ("SGD", "Adam"))
+    page.keyboard.press("s")
+    expect(tab.button("Swap")).to_have_attribute("aria-pressed", "true")
+    assert [tab.evidence(run).bounding_box()["x"] for run in ("SGD", "Adam")] == [right, left]
+    page.keyboard.press(" ")
+    expect(tab.button("Pause")).to_be_visible()
+    tab.at("stem")
+    page.keyboard.press(" ")
+    expect(tab.button("Play through the layers")).to_be_visible()
+
+
+@pytest.mark.parametrize(("cells", "show"), [("smooth", "positive"), ("smooth", "signed"), ("native", "signed")])
+def test_the_canvas_shows_the_maps_where_their_cells_look(look, explainers, cells, show):
+    """Against the tape's maps drawn by explain.render, and against the place where a plain resize would draw them."""
+    tab = look(f"/#class=cat&labels=0&cells={cells}&show={show}")
+    tab.depth.focus()
+    found = {name: explainers[run](data.chelsea(), targets=["cat"]) for run, name in RUNS}
+    for layer in reversed(found["SGD"].layers):
+        tab.at(layer.name)
+        for name, one in found.items():
+            size = len(one.seen)
+            canvas = _at_size(pixels(tab.evidence(name)), size)
+            values = one.maps["grad_cam"][layer.name][0]
+            top = float(np.abs(values).max())
+            right, naive = (
+                render.overlay(one.seen, render.place(values, layer.stride, at, size, cells), top, show == "signed")
+                for at in (layer.offset, (layer.stride - 1) / 2)
+            )
+            assert np.median(np.abs(canvas - right)) <= 4, f"{name} at {layer.name} differs from explain.render"
+            apart = np.abs(right.astype(int) - naive) > 20
+            if layer.stride >= 8:
+                away = _difference(canvas[apart], right[apart])
+                assert away < 0.65 * _difference(canvas[apart], naive[apart]), f"{name} at {layer.name} is displaced"
+        tab.page.keyboard.press("ArrowLeft")
+
+
+def _at_size(picture: np.ndarray, size: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BOX), float)
+
+
+def _difference(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one - other).mean())
+
+
+def test_the_photograph_is_what_the_network_saw(look, explainers):
+    tab = look()
+    seen = explainers["sgd"].see(data.chelsea())
+    assert _difference(_at_size(pixels(tab.seen), len(seen)), seen) < 2
+
+
+def test_shared_scale_pales_the_weaker_run(look):
+    tab = look("/#labels=0&class=cat")
+    said = {name: tab.evidence(name).get_attribute("aria-label") or "" for _, name in RUNS}
+    strengths = {name: float(words.split("strength ")[1].split(";")[0]) for name, words in said.items()}
+    weaker = min(strengths, key=strengths.__getitem__)
+    before = pixels(tab.evidence(weaker))
+    tab.button("shared scale").click()
+    tab.page.wait_for_url("**scale=shared**")
+    after = pixels(tab.evidence(weaker))
+    assert _colour(after) < _colour(before)
+
+
+def _colour(picture: np.ndarray) -> float:
+    return float(np.ptp(picture.astype(int), axis=-1).mean())
+
+
+def test_light_and_dark_follow_the_system_without_a_reload(look):
+    tab = look("/#show=signed", color_scheme="light")
+    viewer = tab.page.locator(".parallax")
+    expect(viewer).to_have_attribute("data-theme", "light")
+    light = pixels(tab.evidence("SGD"))
+    paper = tab.page.screenshot(clip={"x": 2, "y": 300, "width": 4, "height": 4})
+    tab.page.emulate_media(color_scheme="dark")
+    expect(viewer).to_have_attribute("data-theme", "dark")
+    dark = tab.page.screenshot(clip={"x": 2, "y": 300, "width": 4, "height": 4})
+    assert np.asarray(Image.open(io.BytesIO(paper))).mean() > 240
+    assert np.asarray(Image.open(io.BytesIO(dark)).convert("RGB")).mean() < 40
+    assert _difference(pixels(tab.evidence("SGD")).astype(float), light) > 1
+
+
+def test_motion_comes_to_rest_on_the_same_picture(look):
+    still, moving = (look("/#labels=0", reduced_motion=choice) for choice in ("reduce", "no-preference"))
+    for tab in (still, moving):
+        tab.page.keyboard.press("ArrowLeft")
+        tab.at("7a")
+    assert _difference(pixels(still.evidence("Adam")).astype(float), pixels(moving.evidence("Adam"))) == 0
