@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, expect
 
 # A page is slow to come where another process keeps the cores busy; nothing here is a test of speed.
 expect.set_options(timeout=30_000)
@@ -57,7 +57,7 @@ class Tab:
         expect(self.page.locator(".parallax")).to_have_attribute("data-drawn", layer)
 
     def upload(self, name: str, content: bytes) -> None:
-        file = {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+        file = FilePayload(name=name, mimeType="application/octet-stream", buffer=content)
         field = self.page.locator("input[type=file]")
         # The last one's field goes when the next one stands.
         expect(field).to_have_count(1)

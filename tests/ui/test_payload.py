@@ -1,0 +1,169 @@
+"""What travels to the viewer, decoded as viewer.js does and compared with the explanation that it was made from."""
+
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from explain import Explanation
+from explain.engine import Pass
+from explain.layers import Block, Layer
+from ui.viewer.payload import CHANNEL_SIDE, CHANNELS, numbers, payload, preview
+
+LAYERS = (
+    Layer("stem", "stem_activation", (120, 120, 3), 2, 3, 1.0),
+    Layer("1a", "block1a_project_bn", (8, 8, 40), 4, 7, 3.0, Block(3, 1, 1, 32, 16, 0.25, False)),
+)
+LABELS = ("cat", "<b>dog</b>")
+NAMES = {"pets/sgd": "SGD", "pets/adam": "Adam"}
+
+
+def explanation(seed: int) -> Explanation:
+    random = np.random.default_rng(seed)
+    activations = {one.name: random.normal(size=(1, *one.shape)).astype("float32") for one in LAYERS}
+    gradients = {one.name: random.normal(size=(1, 2, *one.shape)).astype("float32") for one in LAYERS}
+    maps = {one.name: random.normal(size=(2, *one.shape[:2])).astype("float32") * (seed + 1) for one in LAYERS}
+    logits = np.array([-1.5, 1.5], "float32")
+    seen = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    return Explanation(
+        seen,
+        logits,
+        1 / (1 + np.exp(-logits)),
+        LABELS,
+        LAYERS,
+        LABELS,
+        {"grad_cam": maps},
+        Pass(logits[None, 1:], activations, gradients),
+    )
+
+
+@pytest.fixture
+def runs() -> dict[str, Explanation]:
+    return {"pets/sgd": explanation(0), "pets/adam": explanation(1)}
+
+
+@pytest.fixture
+def sent(runs):
+    return payload("my <photo>", (400, 300), runs, NAMES, "pets")
+
+
+def test_the_description_is_plain_json(sent):
+    assert json.loads(json.dumps(sent.meta, allow_nan=False))["photo"]["name"] == "my <photo>"
+
+
+def test_every_map_comes_back_within_half_a_step(runs, sent):
+    for run, found in zip(sent.meta["runs"], runs.values(), strict=True):
+        for target in range(2):
+            for place, layer in zip(run["maps"][target], LAYERS, strict=True):
+                height, width, _ = layer.shape
+                bits = np.frombuffer(sent.blobs[place["blob"]], np.int8, height * width, place["at"])
+                values = found.maps["grad_cam"][layer.name][target]
+                assert place["strength"] == pytest.approx(np.abs(values).max(), rel=1e-5)
+                back = place["strength"] * bits.reshape(height, width) / 127
+                assert np.abs(back - values).max() <= 0.51 * place["strength"] / 127
+
+
+def test_predictions_and_classes(runs, sent):
+    assert sent.meta["classes"] == [{"label": "cat", "index": 0}, {"label": "<b>dog</b>", "index": 1}]
+    for run in sent.meta["runs"]:
+        assert run["top"][0]["label"] == "<b>dog</b>"
+        assert run["probabilities"] == pytest.approx([0.1824255, 0.8175745], abs=2e-6)
+        assert run["logits"] == [-1.5, 1.5]
+
+
+def test_the_photograph_travels_without_loss(runs, sent):
+    place = sent.meta["photo"]
+    assert (place["width"], place["height"], place["size"]) == (400, 300, 16)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(sent.blobs[place["blob"]]))), runs["pets/sgd"].seen)
+
+
+def test_channels_are_those_that_carry_the_score(runs, sent):
+    for run, found in zip(sent.meta["runs"], runs.values(), strict=True):
+        channels = run["channels"]["1a"]
+        activations, gradients = found.evidence.activations["1a"][0], found.evidence.gradients["1a"][0]
+        scores = np.array(
+            [[(activations[..., k] * gradients[t, ..., k]).sum(dtype="float64") for k in range(40)] for t in range(2)]
+        )
+        shares = scores / np.abs(scores).sum(axis=1, keepdims=True)
+        assert len(channels["ids"]) == CHANNELS
+        assert set(channels["ids"]) == set(np.argsort(-np.abs(shares).max(axis=0))[:CHANNELS])
+        assert np.allclose(channels["share"], shares[:, channels["ids"]], atol=1e-5)
+        planes = np.frombuffer(sent.blobs[channels["blob"]], np.uint8).reshape(CHANNELS, 8, 8)
+        for plane, number, peak in zip(planes, channels["ids"], channels["peak"], strict=True):
+            shown = np.maximum(activations[..., number], 0)
+            assert peak == pytest.approx(shown.max(), rel=1e-3)
+            assert np.abs(plane / 255 * peak - shown).max() <= 0.6 * peak / 255
+
+
+def test_large_feature_maps_are_averaged_down(runs, sent):
+    channels = sent.meta["runs"][0]["channels"]["stem"]
+    factor = -(-120 // CHANNEL_SIDE)
+    assert (channels["height"], channels["width"]) == (120 // factor, 120 // factor)
+    plane = np.frombuffer(sent.blobs[channels["blob"]], np.uint8).reshape(-1, 120 // factor, 120 // factor)[0]
+    positive = np.maximum(runs["pets/sgd"].evidence.activations["stem"][0][..., channels["ids"][0]], 0)
+    corner = positive[:factor, :factor].mean()
+    assert plane[0, 0] / 255 * channels["peak"][0] == pytest.approx(corner, abs=channels["peak"][0] / 255)
+
+
+def test_agreement_is_the_correlation_of_the_two_maps(runs, sent):
+    one, other = (found.maps["grad_cam"]["1a"][1].ravel().astype("float64") for found in runs.values())
+    assert sent.meta["agreement"][1][1] == pytest.approx(np.corrcoef(one, other)[0, 1], abs=1e-4)
+
+
+def test_a_map_without_any_evidence_travels_as_nothing(runs):
+    runs["pets/adam"].maps["grad_cam"]["1a"][0] = 0
+    sent = payload("photo", (4, 4), runs, NAMES, "pets")
+    assert sent.meta["runs"][1]["maps"][0][1]["strength"] == 0
+    assert sent.meta["agreement"][0][1] is None
+    json.dumps(sent.meta, allow_nan=False)
+
+
+def test_one_run_alone_has_no_agreement(runs):
+    sent = payload("photo", (4, 4), {"pets/adam": runs["pets/adam"]}, NAMES, "pets")
+    assert sent.meta["agreement"] == []
+    assert [run["hue"] for run in sent.meta["runs"]] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("names", "hues"),
+    [
+        (["sgd", "adam"], "ab"),
+        (["adam", "sgd"], "ba"),
+        (["sgd", "sgd-seed1"], "ac"),
+        (["adam", "adam-seed1"], "bc"),
+        (["lion", "sgd"], "ca"),
+        (["lion", "mine"], "ca"),
+    ],
+)
+def test_a_run_keeps_its_colour_on_either_side(names, hues):
+    runs = {f"pets/{name}": explanation(number) for number, name in enumerate(names)}
+    sent = payload("photo", (4, 4), runs, {name: name for name in runs}, "pets")
+    assert [run["hue"] for run in sent.meta["runs"]] == list(hues)
+
+
+def test_the_key_tells_one_payload_from_another(runs, sent):
+    assert payload("my <photo>", (400, 300), runs, NAMES, "pets").meta["key"] == sent.meta["key"]
+    assert payload("another", (400, 300), runs, NAMES, "pets").meta["key"] != sent.meta["key"]
+    lighter = {name: replace(found, seen=255 - found.seen) for name, found in runs.items()}
+    assert payload("my <photo>", (400, 300), lighter, NAMES, "pets").meta["key"] != sent.meta["key"]
+
+
+def test_a_preview_is_the_photograph_alone(runs):
+    seen = runs["pets/sgd"].seen
+    sent = preview("photo", (400, 300), seen, "pets")
+    assert sent.meta["runs"] == []
+    assert sent.meta["key"] == ""
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(sent.blobs[sent.meta["photo"]["blob"]]))), seen)
+
+
+def test_numbers_are_exact(runs):
+    with np.load(io.BytesIO(numbers(runs))) as arrays:
+        assert np.array_equal(arrays["seen"], runs["pets/sgd"].seen)
+        for name, found in runs.items():
+            assert np.array_equal(arrays[f"{name}/logits"], found.logits)
+            for layer, maps in found.maps["grad_cam"].items():
+                for target, values in zip(LABELS, maps, strict=True):
+                    assert np.array_equal(arrays[f"{name}/grad_cam/{layer}/{target}"], values)

@@ -1,0 +1,78 @@
+"""Which runs there are, what they are called, and which can lie side by side."""
+
+import pytest
+
+import models
+from models import Card, ModelError
+from ui import runs
+
+
+def card(name: str, **other) -> Card:
+    task, run = name.split("/")
+    facts = {"architecture": "EfficientNetB0", "labels": ("cat", "dog"), "input_size": 224, "units": 1} | other
+    return Card(task, run, **facts)
+
+
+@pytest.fixture
+def checkpoints(tmp_path, monkeypatch):
+    """A folder of cards alone; loading one gives its name, or fails where the name says so."""
+
+    def add(name: str, **other) -> None:
+        (tmp_path / name).mkdir(parents=True)
+        card(name, **other).write(tmp_path / name / "card.json")
+
+    def load(name: str) -> str:
+        if "damaged" in name:
+            raise ModelError("The weights are not those of its card.")
+        return name
+
+    monkeypatch.setattr(models, "CHECKPOINTS", tmp_path)
+    monkeypatch.setattr(models, "names", lambda: models.store.names(tmp_path))
+    monkeypatch.setattr(runs, "explainer", load)
+    runs.cards.clear()
+    yield add
+    runs.cards.clear()
+
+
+def test_cats_and_dogs_come_first_and_the_pair_before_other_seeds(checkpoints):
+    for name in ("cifar10/sgd", "cats_vs_dogs/adam-seed1", "cats_vs_dogs/adam", "cats_vs_dogs/sgd-seed1"):
+        checkpoints(name)
+    checkpoints("cats_vs_dogs/sgd")
+    assert runs.tasks() == ["cats_vs_dogs", "cifar10"]
+    names = [name.split("/")[1] for name in runs.runs_of("cats_vs_dogs")]
+    assert names == ["sgd", "adam", "sgd-seed1", "adam-seed1"]
+    assert [runs.title(name) for name in runs.runs_of("cats_vs_dogs")] == ["SGD", "Adam", "SGD seed 1", "Adam seed 1"]
+
+
+def test_a_damaged_card_is_left_out(checkpoints, tmp_path):
+    checkpoints("cats_vs_dogs/sgd")
+    (tmp_path / "cats_vs_dogs" / "adam").mkdir()
+    (tmp_path / "cats_vs_dogs" / "adam" / "card.json").write_text("{")
+    assert runs.runs_of("cats_vs_dogs") == ["cats_vs_dogs/sgd"]
+
+
+def test_no_checkpoints_are_no_tasks(checkpoints):
+    assert runs.tasks() == []
+
+
+def test_a_run_that_cannot_be_loaded_is_named_and_the_rest_is_shown(checkpoints):
+    for name in ("pets/adam-damaged", "pets/sgd"):
+        checkpoints(name)
+    fit, sentences = runs.usable(["pets/adam-damaged", "pets/sgd"])
+    assert fit == ["pets/sgd"]
+    assert sentences == ["Adam damaged cannot be shown. The weights are not those of its card."]
+    assert runs.tried(["pets/adam-damaged", "pets/sgd"])
+
+
+@pytest.mark.parametrize("other", [{"input_size": 160}, {"labels": ("dog", "cat")}, {"architecture": "EfficientNetB3"}])
+def test_runs_that_cannot_lie_side_by_side(checkpoints, other):
+    checkpoints("pets/sgd")
+    checkpoints("pets/adam", **other)
+    fit, sentences = runs.usable(["pets/sgd", "pets/adam"])
+    assert fit == ["pets/sgd"]
+    assert sentences == ["Adam is another network than SGD, or one of other classes."]
+
+
+def test_the_same_run_on_both_sides_is_one(checkpoints):
+    checkpoints("pets/sgd")
+    assert runs.usable(["pets/sgd", "pets/sgd"]) == (["pets/sgd"], [])
