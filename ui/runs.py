@@ -70,7 +70,11 @@ def explainer(name: str) -> Explainer:
     """
     run = models.load(name)
     found = Explainer(run.model, labels=run.labels, threads=1, **_view(run.card))
-    found.warm_up()
+    # The very calls that a page makes, so that what they need is compiled already.
+    blank = np.zeros((found.size, found.size, 3), np.uint8)
+    found(blank, targets=range(min(len(found.labels), MOST_CLASSES)), keep=True)
+    if len(found.labels) > MOST_CLASSES:
+        found.probabilities(blank)
     gc.collect()
     return found
 
