@@ -190,9 +190,10 @@ def _answers(model: Any, flat: Any, images: np.ndarray) -> Iterator[Finding]:
         yield _error("Predictions are not numbers: an activation overflows; train again with a lower learning rate.")
         return
     remembered = list(_statistics(flat, facts)) or list(_saturation(flat, facts, images))
-    yield from remembered
-    if not remembered:
-        yield from _constant(facts.logits)
+    if remembered:
+        yield from remembered
+        return
+    yield from _constant(facts.logits)
     yield from _companions(model, images)
     yield from _maps(flat, images)
 
