@@ -4,12 +4,15 @@ import csv
 
 import pytest
 
+import models
 from training import recipes
 from training.recipe import TrainingError
 from training.tune import table_of
 
 TUNED = [
-    (task, run) for task in recipes.names() for run, plan in recipes.find(task).plans.items() if plan.optimizer.tried
+    (task, run)
+    for task, run in (name.split("/") for name in models.names())
+    if recipes.find(task).plans[run].optimizer.tried
 ]
 
 
