@@ -30,6 +30,7 @@ class Split:
         names: the file name of each picture.
         sha256: of everything the split was read from.
         skipped: names of pictures that could not be read.
+        digests: sha256 of the bytes of each picture's file, by which it is found again.
     """
 
     pictures: np.ndarray
@@ -37,6 +38,7 @@ class Split:
     names: tuple[str, ...]
     sha256: str
     skipped: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -65,6 +67,7 @@ def load(source: str, split: str | None, labels: Sequence[str], size: int, fit: 
     pictures: list[np.ndarray] = []
     kept: list[int] = []
     names: list[str] = []
+    digests: list[str] = []
     skipped: list[str] = []
     for name, content, label in rows:
         try:
@@ -75,6 +78,7 @@ def load(source: str, split: str | None, labels: Sequence[str], size: int, fit: 
             continue
         kept.append(label)
         names.append(name)
+        digests.append(hashlib.sha256(content).hexdigest())
     if len(skipped) > UNREADABLE_LIMIT * (len(skipped) + len(kept)):
         raise TrainingError(
             f"{len(skipped)} of {len(skipped) + len(kept)} pictures cannot be read, "
@@ -89,7 +93,7 @@ def load(source: str, split: str | None, labels: Sequence[str], size: int, fit: 
         raise TrainingError(f"{where} has no pictures of: {', '.join(missing[:5])}.")
     if skipped:
         log.warning("Skipped %d of %d pictures.", len(skipped), len(skipped) + len(kept))
-    return Split(np.stack(pictures), np.array(kept), tuple(names), digest.hexdigest(), tuple(skipped))
+    return Split(np.stack(pictures), np.array(kept), tuple(names), digest.hexdigest(), tuple(skipped), tuple(digests))
 
 
 def _snapshot(source: str) -> Path:
