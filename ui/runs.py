@@ -1,11 +1,13 @@
 """The runs that pages show, loaded once for everybody and bounded in number."""
 
 import gc
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Condition
 from typing import Any
 
 import numpy as np
-import streamlit as st
+from cachetools import LRUCache, TTLCache, cached
 from PIL import Image
 
 import models
@@ -19,7 +21,7 @@ MOST_CLASSES = 10
 """Classes that maps are made for: the most probable ones of the runs together."""
 
 
-@st.cache_data(show_spinner=False, max_entries=1, ttl=60)
+@cached(TTLCache(1, ttl=60), condition=Condition())
 def cards() -> dict[str, Card]:
     """The cards of all runs, by name; a damaged one is left out."""
     found = {}
@@ -61,7 +63,7 @@ def _view(card: Card) -> dict[str, Any]:
     return {"fit": card.preprocessing.get("fit", "crop"), "source_size": card.preprocessing.get("source_size")}
 
 
-@st.cache_resource(show_spinner=False, max_entries=MOST_LOADED)
+@cached(LRUCache(MOST_LOADED), condition=Condition())
 def explainer(name: str) -> Explainer:
     """A run ready to explain.
 
@@ -119,14 +121,26 @@ def seen(picture: Image.Image, name: str) -> np.ndarray:
     return photo.see(picture, card.input_size, **_view(card))
 
 
-def explain(picture: Image.Image, names: list[str]) -> dict[str, Explanation]:
-    """Explain a photograph by several usable runs of one task, for the same classes, side by side."""
+def explain(
+    picture: Image.Image, names: list[str], targets: Sequence[str | int] | None = None
+) -> dict[str, Explanation]:
+    """Explain a photograph by several usable runs of one task, for the same classes, side by side.
+
+    Args:
+        picture: from `explain.photo.read`.
+        names: runs that `usable` gave.
+        targets: labels or their numbers; by default the most probable ones of the runs together.
+
+    Raises:
+        TargetError: if a target is not one of the labels.
+    """
     explainers = {name: explainer(name) for name in names}
     labels = explainers[names[0]].labels
-    targets = list(range(len(labels)))
-    if len(labels) > MOST_CLASSES:
-        best = np.max([one.probabilities(picture) for one in explainers.values()], axis=0)
-        targets = np.argsort(-best)[:MOST_CLASSES].tolist()
+    if targets is None:
+        targets = list(range(len(labels)))
+        if len(labels) > MOST_CLASSES:
+            best = np.max([one.probabilities(picture) for one in explainers.values()], axis=0)
+            targets = np.argsort(-best)[:MOST_CLASSES].tolist()
     with ThreadPoolExecutor(len(names)) as pool:
         found = pool.map(lambda one: one(picture, targets=targets, keep=True), explainers.values())
         return dict(zip(names, found, strict=True))

@@ -29,9 +29,9 @@ def checkpoints(tmp_path, monkeypatch):
     monkeypatch.setattr(models, "CHECKPOINTS", tmp_path)
     monkeypatch.setattr(models, "names", lambda: models.store.names(tmp_path))
     monkeypatch.setattr(runs, "explainer", load)
-    runs.cards.clear()
+    runs.cards.cache_clear()
     yield add
-    runs.cards.clear()
+    runs.cards.cache_clear()
 
 
 def test_cats_and_dogs_come_first_and_the_pair_before_other_seeds(checkpoints):
