@@ -18,7 +18,7 @@ lint: $(VENV)/dev
 
 unit: $(VENV)/dev browser
 	$(BIN)/node --test tests/ui/viewer/*.test.js
-	PARALLAX_CHROMIUM="$$(tests/find_browser.sh $(BIN))" $(BIN)/python -m pytest
+	PARALLAX_CHROMIUM="$$(tests/find_browser.sh $(BIN))" $(BIN)/python -m pytest -n 2 --dist loadfile
 
 browser: $(VENV)/dev
 	tests/find_browser.sh $(BIN) --install
