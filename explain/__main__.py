@@ -18,7 +18,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from explain import photo
-from explain.agreement import agreement
 from explain.errors import ExplainError
 
 VERSIONS = ("keras", "tensorflow-cpu", "tensorflow", "openvino", "numpy", "pillow")
@@ -138,6 +137,8 @@ def _explain_one(
     explainers: dict[str, Any],
     runs: dict[str, Any],
 ) -> dict[str, Any]:
+    from explain import comparison
+
     started = time.perf_counter()
     picture = photo.read(path)
     first = next(iter(explainers.values()))
@@ -154,7 +155,7 @@ def _explain_one(
     if blocks:
         manifest["anatomy"] = {name: _residuals(one) for name, one in anatomies.items()}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    _picture(path.name, found, methods[0]).save(folder / "compare.png")
+    comparison.picture(path.name, found, methods[0]).save(folder / "compare.png")
     return found
 
 
@@ -243,35 +244,6 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _picture(name: str, found: dict[str, Any], method: str) -> Any:
-    """Both runs side by side, all layers, for the first target and method."""
-    from explain import render
-
-    first = next(iter(found.values()))
-    maps = {run: [of_layer[0] for of_layer in one.maps[method].values()] for run, one in found.items()}
-    rows = [
-        render.Row(
-            run.split("/")[-1],
-            tuple((one.labels[i], float(one.probabilities[i])) for i in np.argsort(-one.probabilities)),
-            tuple(maps[run]),
-        )
-        for run, one in found.items()
-    ]
-    agreements = (
-        [agreement(one, other) for one, other in zip(*list(maps.values())[:2], strict=True)] if len(maps) > 1 else ()
-    )
-    columns = {layer.name: render.Column(layer.name, layer.stride, layer.offset) for layer in first.layers}
-    shown = [columns.get(name, render.Column(name, 1, 0)) for name in first.maps[method]]
-    return render.compare(first.seen, name, first.targets[0], shown, rows, method=_title(method), agreements=agreements)
-
-
-def _title(method: str) -> str:
-    from explain import formulas, perturbation
-
-    equation = formulas.FORMULAS.get(method) or getattr(perturbation, method)
-    return (equation.__doc__ or method).split(":")[0]
 
 
 def _export(asked: argparse.Namespace) -> int:

@@ -1,0 +1,41 @@
+"""Several runs' explanations of one photograph as one picture."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from PIL import Image
+
+from explain import formulas, perturbation, render
+from explain.agreement import agreement
+from explain.explainer import Explanation
+
+
+def picture(name: str, found: Mapping[str, Explanation], method: str = "grad_cam") -> Image.Image:
+    """All runs side by side, at every layer that they have maps of, for their first target.
+
+    Args:
+        name: what the photograph is called.
+        found: `<task>/<run>` -> its explanation, all for the same targets and layers.
+        method: whose maps are drawn.
+    """
+    first = next(iter(found.values()))
+    maps = {run: [of_layer[0] for of_layer in one.maps[method].values()] for run, one in found.items()}
+    rows = [
+        render.Row(
+            run.split("/")[-1],
+            tuple((one.labels[i], float(one.probabilities[i])) for i in np.argsort(-one.probabilities)),
+            tuple(maps[run]),
+        )
+        for run, one in found.items()
+    ]
+    agreements = (
+        [agreement(one, other) for one, other in zip(*list(maps.values())[:2], strict=True)] if len(maps) > 1 else ()
+    )
+    columns = {layer.name: render.Column(layer.name, layer.stride, layer.offset) for layer in first.layers}
+    shown = [columns.get(name, render.Column(name, 1, 0)) for name in first.maps[method]]
+    return render.compare(first.seen, name, first.targets[0], shown, rows, method=_title(method), agreements=agreements)
+
+
+def _title(method: str) -> str:
+    equation = formulas.FORMULAS.get(method) or getattr(perturbation, method)
+    return (equation.__doc__ or method).split(":")[0]
