@@ -138,6 +138,16 @@ def test_singular_vectors_of_tall_and_wide_layers(name, shape):
         assert np.abs(M[picture] - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
+def test_the_smaller_matrix_is_taken_apart(monkeypatch):
+    """An eigenvector costs the cube of the matrix' side: channels or cells, whichever are fewer."""
+    sides = []
+    eigh = formulas.eigh
+    monkeypatch.setattr(formulas, "eigh", lambda gram, **options: sides.append(len(gram)) or eigh(gram, **options))
+    for channels in (8, 20):
+        formulas.eigen_cam(*layer(2, (1, 3, 4, channels)))
+    assert sides == [8, 12]
+
+
 # Worked out by hand, cell by cell:    A channel 0: 1 2 / 3 4     channel 1: 0 -1 / 1 2
 #                                      G channel 0: 1 0 / -1 2    channel 1: 2 2 / 4 -4
 HAND_A = np.stack([[[1, 2], [3, 4]], [[0, -1], [1, 2]]], axis=-1)[None].astype(np.float32)
@@ -203,8 +213,9 @@ def test_any_layout_and_precision(name):
 
 
 @every_formula
-def test_nothing_gives_nothing(name):
-    A, G = layer(6)
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (2, 2, 2, 9)], ids=["tall", "wide"])
+def test_nothing_gives_nothing(name, shape):
+    A, G = layer(6, shape)
     zero = np.zeros_like(A)
     with np.errstate(all="raise", under="ignore"):
         assert not FORMULAS[name](zero, G).any()
@@ -236,8 +247,9 @@ def test_one_gradient_for_many_pictures_is_an_error(name):
     for wrong in (G[:1], G[0], G[..., :1], G[:, :, :2]):
         with pytest.raises(ValueError, match="one shape"):
             FORMULAS[name](A, wrong)
-    with pytest.raises(ValueError, match="one shape"):
-        FORMULAS[name](A[0], G[0])
+    for several in (A[0], A[None]):
+        with pytest.raises(ValueError, match="one shape"):
+            FORMULAS[name](several, several)
 
 
 @pytest.mark.parametrize("name", ["grad_cam", "hires_cam", "xgrad_cam"])
