@@ -16,6 +16,10 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("speed", help="one photograph explained, against plain forwards and other libraries")
     commands.add_parser("readme", help="write the README's tables from assets/")
     commands.add_parser("picture", help="take the README's picture of the app")
+    mutants = commands.add_parser("mutation", help="which mutants of the explain engine its tests kill")
+    mutants.add_argument(
+        "wanted", nargs="*", metavar="FILE", help="explain/formulas.py, say, or mistakes; all by default"
+    )
     asked = parser.parse_args(arguments)
     if asked.command == "speed":
         from benchmarks import speed
@@ -25,6 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
         from benchmarks import picture
 
         return picture.main()
+    if asked.command == "mutation":
+        from benchmarks import mutation
+
+        return mutation.main(asked.wanted)
     from benchmarks import readme
 
     return readme.main()

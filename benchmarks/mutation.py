@@ -1,0 +1,311 @@
+"""Does a test fail when the source is wrong? Mutants of the explain engine, each met by the tests of its file.
+
+cosmic-ray makes the mutants: one operator, number, comparison, condition, loop or decorator changed at a time. Two
+kinds are left out because they say nothing about the tests: bitwise operators in the place of arithmetic, which end in
+a TypeError among floats whatever a test expects, and mutants of annotations, which end in one at import. `MISTAKES`
+adds the swaps that no operator makes, such as a gradient of the probability instead of the logit.
+
+A mutant is killed by a test that fails or never ends, and survives where all tests pass. Everything happens in a copy
+of the tree; each mutant meets the tests in a process of its own, forked from one that has imported TensorFlow.
+"""
+
+import ast
+import csv
+import difflib
+import hashlib
+import importlib
+import json
+import multiprocessing
+import os
+import platform
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+STUDY = ROOT / "assets" / "studies" / "mutation"
+SUBJECTS = ("explain/formulas.py", "explain/engine_tensorflow.py", "explain/engine_openvino.py")
+TESTS = {
+    "explain/formulas.py": "tests/explain/test_formulas.py",
+    "explain/engine_tensorflow.py": "tests/explain/test_engine_tensorflow.py",
+    "explain/engine_openvino.py": "tests/explain/test_engine_openvino.py",
+    "explain/graph.py": "tests/explain/test_graph.py",
+    "explain/architecture.py": "tests/explain/test_graph.py",
+    "explain/layers.py": "tests/explain/test_layers.py",
+    "explain/network.py": "tests/explain/test_network.py",
+    "explain/explainer.py": "tests/explain/test_truths.py",
+}
+LEFT_OUT = re.compile(r"core/ReplaceBinaryOperator_(Add|Sub|Mul|Div|FloorDiv|Mod|Pow)_([LR]Shift|Bit\w+)$")
+# What the tests import, so that a fork has it; nothing here may start a thread, which a fork would lose.
+WARM = ("tensorflow", "keras", "openvino", "onnx.reference", "scipy.linalg", "skimage.data", "pytest")
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A named swap in the source: `right` stands once in the file, and its tests must notice `wrong`."""
+
+    name: str
+    file: str
+    right: str
+    wrong: str
+
+
+MISTAKES = tuple(
+    Mistake(*fields)
+    for fields in (
+        ("pooling axis", "explain/formulas.py", "sum(axis=1).sum(axis=1)", "sum(axis=1).sum(axis=2)"),
+        ("pooling axis", "explain/formulas.py", "(A.shape[1] * A.shape[2])", "(A.shape[1] * A.shape[3])"),
+        ("pooling axis", "explain/graph.py", "product, self.constant([1])", "product, self.constant([2])"),
+        ("sign", "explain/formulas.py", "_weighted(A, _sum(G) /", "_weighted(A, -_sum(G) /"),
+        ("sign", "explain/engine_tensorflow.py", "row * logits", "-row * logits"),
+        ("sign", "explain/graph.py", "alpha=1 / (height * width)", "alpha=-1 / (height * width)"),
+        ("sign", "explain/explainer.py", "self._units == 1 and number == 0", "self._units == 1 and number == 1"),
+        ("layer", "explain/engine_tensorflow.py", "zip(self._names, gradients,", "zip(self._names[::-1], gradients,"),
+        ("layer", "explain/engine_openvino.py", 'name: found[f"gradient/{name}"]', 'name: found["gradient/top"]'),
+        ("layer", "explain/graph.py", "gradients[block.name] =", "gradients[blocks[blocks.index(block) - 1].name] ="),
+        (
+            "target",
+            "explain/engine_tensorflow.py",
+            "unstack(cotangents, axis=1)",
+            "unstack(cotangents[:, ::-1], axis=1)",
+        ),
+        ("target", "explain/engine_openvino.py", "cotangents[photo, some]", "cotangents[0, some]"),
+        ("target", "explain/explainer.py", "self.labels.index(target)", "self.labels[::-1].index(target)"),
+        ("padding offset", "explain/architecture.py", "- size, 0) // 2", "- size + 1, 0) // 2"),
+        ("padding offset", "explain/layers.py", "(span / 2 - before)", "(span / 2)"),
+        ("padding offset", "explain/graph.py", "- 1) / 2 - before", "- 1) / 2"),
+        ("logit for probability", "explain/engine_tensorflow.py", "row * logits", "row * tf.nn.softmax(logits)"),
+        ("logit for probability", "explain/network.py", 'return last.input, "logits"', 'return output, "logits"'),
+        (
+            "logit for probability",
+            "explain/graph.py",
+            'self.weight(network.bias), out="logits")',
+            'self.weight(network.bias), out="z"); self.node("Softmax", "z", out="logits")',
+        ),
+    )
+)
+"""The six mistakes that saliency libraries make, in the places where this source could make them."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the tests say: `outcome` is killed, survived or timeout; `test` the first that failed."""
+
+    outcome: str
+    test: str = ""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """What cosmic-ray changed, in which line, and what the tests said."""
+
+    line: int
+    operator: str
+    before: str
+    after: str
+    verdict: Verdict
+
+
+def main(wanted: Sequence[str] = ()) -> int:
+    """Try the mutants of the files that are wanted and the `mistakes` (default: all); returns the exit status."""
+    known = (*SUBJECTS, "mistakes")
+    if strangers := [one for one in wanted if one not in known]:
+        print(f"There are no mutants of {strangers[0]}; choose from {', '.join(known)}.", file=sys.stderr)
+        return 2
+    for module in WARM:
+        importlib.import_module(module)
+    STUDY.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        for part in ("explain", "models", "tests"):
+            shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", tree)
+        (tree / "assets").symlink_to(ROOT / "assets")
+        for one in wanted or known:
+            if one == "mistakes":
+                _store_mistakes(tree)
+            else:
+                _store(one, list(mutants(tree, one)))
+    packages = ("cosmic-ray", "pytest", "numpy", "scipy", "tensorflow-cpu", "keras", "openvino")
+    facts = {"system": platform.system(), "python": platform.python_version()} | {one: version(one) for one in packages}
+    (STUDY / "machine.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def mutants(tree: Path, file: str) -> Iterator[Mutant]:
+    """Every mutant of a file in a copy of the tree, and what its tests say."""
+    from cosmic_ray.commands import init
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+    from cosmic_ray.work_db import WorkDB
+
+    path = tree / file
+    source = path.read_text(encoding="utf-8")
+    annotations = _annotations(source)
+    session = WorkDB(":memory:", WorkDB.Mode.create)
+    init([path], session, {})
+    limit = _limit(tree, file)
+    for item in session.work_items:
+        (mutation,) = item.mutations
+        start = mutation.start_pos
+        if LEFT_OUT.match(mutation.operator_name) or any(first <= start < last for first, last in annotations):
+            continue
+        mutated = mutate_code(source, get_operator(mutation.operator_name)(), mutation.occurrence)
+        assert mutated is not None
+        before, after = _difference(source, mutated)
+        with _written(path, mutated):
+            verdict = _tried(tree, TESTS[file], limit)
+        yield Mutant(start[0], mutation.operator_name.removeprefix("core/"), before, after, verdict)
+
+
+def _annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Where annotations begin and end, as (line, column)."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        for name in ("annotation", "returns"):
+            if (part := getattr(node, name, None)) is not None:
+                found.append(((part.lineno, part.col_offset), (part.end_lineno, part.end_col_offset)))
+    return found
+
+
+def _difference(source: str, mutated: str) -> tuple[str, str]:
+    """The lines that differ, before and after."""
+    lines = list(difflib.ndiff(source.splitlines(), mutated.splitlines()))
+    before, after = ([line[2:].strip() for line in lines if line.startswith(mark)] for mark in ("- ", "+ "))
+    return " ".join(before), " ".join(after)
+
+
+@contextmanager
+def _written(path: Path, text: str) -> Iterator[None]:
+    """The file with another text, for a while."""
+    source = path.read_text(encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_text(source, encoding="utf-8")
+
+
+def _limit(tree: Path, file: str) -> float:
+    """Seconds after which the tests of a file are taken to be endless; they must pass as long as nothing is wrong."""
+    started = time.monotonic()
+    verdict = _tried(tree, TESTS[file], 600)
+    if verdict.outcome != "survived":
+        raise RuntimeError(f"{TESTS[file]} fails without a mutant: {verdict.outcome} {verdict.test}")
+    return 20 + 5 * (time.monotonic() - started)
+
+
+def _tried(tree: Path, tests: str, limit: float) -> Verdict:
+    """Run tests of the copy in a process of their own, until the first failure."""
+    fork = multiprocessing.get_context("fork")
+    receiver, sender = fork.Pipe(duplex=False)
+    process = fork.Process(target=_run, args=(tree, tests, sender))
+    process.start()
+    sender.close()
+    process.join(limit)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        return Verdict("timeout")
+    if process.exitcode == 0:
+        return Verdict("survived")
+    try:
+        return Verdict("killed", receiver.recv())
+    except EOFError:
+        return Verdict("killed", "(the process ended)")
+
+
+def _run(tree: Path, tests: str, sender: Connection) -> None:
+    import pytest
+
+    class FirstFailure:
+        def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+            if report.failed:
+                sender.send("(at import)")
+
+        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+            if report.failed:
+                sender.send(report.nodeid.split("::")[-1])
+
+    os.chdir(tree)
+    sys.path[:] = [str(tree), *(entry for entry in sys.path if Path(entry).resolve() != ROOT)]
+    sys.dont_write_bytecode = True
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    with Path(os.devnull).open("w") as nowhere:
+        for stream in (1, 2):
+            os.dup2(nowhere.fileno(), stream)
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore", "-o", "addopts=--import-mode=importlib"]
+    status = pytest.main([*options, tests], plugins=[FirstFailure()])
+    # Threads of the runtimes must not keep the process.
+    os._exit(int(status))
+
+
+def _store(file: str, tried: list[Mutant]) -> None:
+    """Put one file's figures into table.csv and survivors.csv; what was said about a known survivor is kept."""
+    outcomes = [mutant.verdict.outcome for mutant in tried]
+    killed, survived, timeout = (outcomes.count(one) for one in ("killed", "survived", "timeout"))
+    row = {
+        "file": file,
+        "mutants": len(tried),
+        "killed": killed,
+        "survived": survived,
+        "timeout": timeout,
+        "share": f"{(killed + timeout) / len(tried):.3f}",
+        "sha256": hashlib.sha256((ROOT / file).read_bytes()).hexdigest(),
+    }
+    others = [one for one in read("table.csv") if one["file"] != file]
+    _write("table.csv", sorted([*others, row], key=lambda one: SUBJECTS.index(one["file"])))
+    print(f"{file}: {killed} of {len(tried)} mutants killed, {timeout} endless, {survived} survived", flush=True)
+
+    survivors = read("survivors.csv")
+    said = {(one["file"], one["operator"], one["before"], one["after"]): one["why"] for one in survivors}
+    rows = [one for one in survivors if one["file"] != file]
+    for mutant in tried:
+        if mutant.verdict.outcome == "survived":
+            why = said.get((file, mutant.operator, mutant.before, mutant.after), "")
+            what = {"operator": mutant.operator, "before": mutant.before, "after": mutant.after}
+            rows.append({"file": file, "line": mutant.line, **what, "why": why})
+            if not why:
+                print(f"  line {mutant.line}, {mutant.operator}: {mutant.after}", flush=True)
+    _write("survivors.csv", sorted(rows, key=lambda one: (SUBJECTS.index(one["file"]), int(one["line"]))))
+
+
+def _store_mistakes(tree: Path) -> None:
+    """Try every named mistake and write named.csv."""
+    limits = {file: _limit(tree, file) for file in {mistake.file for mistake in MISTAKES}}
+    rows = []
+    for mistake in MISTAKES:
+        path = tree / mistake.file
+        source = path.read_text(encoding="utf-8")
+        if source.count(mistake.right) != 1:
+            raise RuntimeError(f"{mistake.file} no longer has exactly one {mistake.right!r}.")
+        with _written(path, source.replace(mistake.right, mistake.wrong)):
+            verdict = _tried(tree, TESTS[mistake.file], limits[mistake.file])
+        rows.append({**asdict(mistake), **asdict(verdict)})
+        print(f"{mistake.name}, {mistake.file}: {verdict.outcome} by {verdict.test or 'nothing'}", flush=True)
+    _write("named.csv", rows)
+
+
+def read(name: str) -> list[dict[str, Any]]:
+    """The rows of one of the study's tables; none where it was never written."""
+    path = STUDY / name
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _write(name: str, rows: list[dict]) -> None:
+    with (STUDY / name).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
