@@ -1,4 +1,4 @@
-"""`python -m models`: list the runs, read a card, check whether a run or a model can be trusted."""
+"""`python -m models`: list the runs, read a card, check whether a run or a model can be trusted, publish a run."""
 
 import argparse
 import json
@@ -8,14 +8,17 @@ import sys
 import warnings
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from models import CHECKPOINTS, Card, ModelError, Run, load, names
+from models.describe import facts, logits, network
 from models.quiet import import_keras
 from models.store import WEIGHTS, resolve
 
+REPO = re.compile(r"[\w.-]+/[\w.-]+")
 BLOCK = re.compile(r"block(\d+[a-z])_")
 
 
@@ -48,6 +51,15 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="load a run or a model, and say whether it is what it should be")
     check.add_argument("name", metavar="FILE", help="TASK/RUN, a folder, a .keras file or hf://user/repo[@revision]")
     check.set_defaults(run=_check)
+
+    publish = commands.add_parser("publish", help="put a run on the Hugging Face Hub")
+    publish.add_argument("name", metavar="TASK/RUN", help="or a folder with a card")
+    publish.add_argument("repo", metavar="user/repo", help="the repository, which is made if there is none")
+    publish.add_argument("--dry-run", action="store_true", help="write the repository's files and upload nothing")
+    publish.add_argument("--out", type=Path, metavar="DIR", help="where to write them (a dry run: out/USER--REPO)")
+    publish.add_argument("--private", action="store_true", help="a new repository is for its owner alone")
+    publish.add_argument("--license", metavar="NAME", help="the licence to state, such as apache-2.0")
+    publish.set_defaults(run=_publish)
     return parser
 
 
@@ -85,61 +97,12 @@ def _card(asked: argparse.Namespace) -> None:
     if folder.suffix == ".keras":
         raise ModelError(f"{folder.name} is a Keras file and has no card; check says what can be known about it.")
     card = Card.read(folder / "card.json")
-    print(json.dumps(asdict(card), ensure_ascii=False) if asked.json else _described(card))
-
-
-def _described(card: Card) -> str:
-    """The card for a person: one fact a line, leaving out what it does not say."""
-    seen, training = card.preprocessing, card.training
-    facts = {
-        "network": _network(card),
-        "sees": _joined(
-            {"crop": "the square in the middle", "squash": "the whole picture, squashed"}.get(seen.get("fit", "")),
-            seen.get("source_size") and f"at {seen['source_size']} px before",
-            seen.get("pixels") and f"pixels {seen['pixels']}",
-        ),
-        "started from": _joined(*(str(value) for value in card.base_weights.values())),
-        "optimizer": _joined(card.optimizer.get("name"), _pairs(card.optimizer, but="name")),
-        "why this rate": training.get("why_this_rate"),
-        "stages": "; ".join(_pairs(stage) for stage in training.get("stages", ())),
-        "training": _pairs(
-            {key: value for key, value in training.items() if not isinstance(value, dict | list | str)}
-            | {"seed": card.seed, "epochs": card.epochs}
-        ),
-        "augmentation": _pairs(training.get("augmentation", {})),
-        "data": _joined(
-            card.data.get("hub"),
-            *(f"{part['n']} for {split}" for split, part in card.data.items() if isinstance(part, dict)),
-        ),
-        **{f"{split} results": _pairs(found, but="sha256") for split, found in card.results.items()},
-        "took": f"{card.seconds / 60:.0f} min on {card.machine}" if card.machine else None,
-        "made by": card.command,
-        "sha256": card.sha256,
-        "fingerprint": ", ".join(map(str, card.fingerprint)),
-    }
-    lines = [f"  {name:<18} {fact}" for name, fact in facts.items() if fact]
-    return "\n".join([card.name, *lines])
-
-
-def _network(card: Card) -> str:
-    labels = ", ".join(card.labels[:10]) + (f" and {len(card.labels) - 10} more" if len(card.labels) > 10 else "")
-    return f"{card.architecture}, {card.input_size} px, {_units(card.units)} for {labels}"
-
-
-def _units(units: int) -> str:
-    return "1 logit" if units == 1 else f"{units} logits"
-
-
-def _joined(*words: Any) -> str:
-    return ", ".join(str(word) for word in words if word)
-
-
-def _pairs(values: dict[str, Any], but: str = "") -> str:
-    return ", ".join(
-        f"{key.replace('_', ' ')} {value:.6g}" if isinstance(value, float) else f"{key.replace('_', ' ')} {value}"
-        for key, value in values.items()
-        if key != but
-    )
+    if asked.json:
+        print(json.dumps(asdict(card), ensure_ascii=False))
+        return
+    print(card.name)
+    for name, fact in facts(card).items():
+        print(f"  {name:<18} {fact}")
 
 
 def _check(asked: argparse.Namespace) -> None:
@@ -153,7 +116,7 @@ def _check(asked: argparse.Namespace) -> None:
 def _of_run(card: Card) -> list[str]:
     """What `load` has found to be true of a run, and what could not be checked."""
     return [
-        f"{card.name} can be used: {_network(card)}.",
+        f"{card.name} can be used: {network(card)}.",
         f"The weights are those of its card (sha256 {card.sha256[:12]})."
         if card.sha256
         else "Its card has no sha256, so the weights may be others.",
@@ -166,7 +129,7 @@ def _of_run(card: Card) -> list[str]:
 def _of_keras_file(path: Path, run: Run) -> list[str]:
     blocks = sorted({found[1] for layer in _layers(run.model) if (found := BLOCK.match(layer.name))})
     return [
-        f"{path.name} can be used: {run.model.name}, {run.input_size} px, {_units(run.card.units)}, "
+        f"{path.name} can be used: {run.model.name}, {run.input_size} px, {logits(run.card.units)}, "
         f"{sum(1 for _ in _layers(run.model))} layers.",
         f"It has {len(blocks)} blocks of an EfficientNet: {' '.join(blocks)}."
         if blocks
@@ -182,6 +145,24 @@ def _layers(model: Any) -> Any:
             yield from _layers(layer)
         else:
             yield layer
+
+
+def _publish(asked: argparse.Namespace) -> None:
+    from models.publish import FILES, upload, write
+
+    if not REPO.fullmatch(asked.repo):
+        raise ModelError(f"A repository on the Hub is named user/repo; {asked.repo!r} is not.")
+    import_keras()
+    with TemporaryDirectory() as temporary:
+        written = asked.out or Path("out", asked.repo.replace("/", "--")) if asked.dry_run else asked.out
+        folder = written or Path(temporary)
+        card = write(asked.name, asked.repo, folder, asked.license)
+        size = sum((folder / file).stat().st_size for file in FILES if (folder / file).is_file())
+        if asked.dry_run:
+            print(f"{folder} holds {card.name} as {asked.repo}, {size / 1e6:.1f} MB; nothing was uploaded.")
+            return
+        commit = upload(folder, asked.repo, card, asked.private)
+    print(f"{card.name} is published: hf://{asked.repo}@{commit}")
 
 
 if __name__ == "__main__":

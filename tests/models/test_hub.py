@@ -1,16 +1,11 @@
 """Runs from a Hub: a small server answers as the real one does, then falls silent."""
 
-import hashlib
-import json
-import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import huggingface_hub.constants as constants
 import pytest
 
 from models import ModelError, hub
+from tests.models.a_hub import State, serving
 
 FIRST, SECOND = "a" * 40, "b" * 40
 CARD, WEIGHTS, HISTORY = b'{"task": "made"}', b"weights" * 1000, b"epoch,loss\n"
@@ -22,78 +17,11 @@ REPOSITORIES = {
 }
 
 
-class Hub(BaseHTTPRequestHandler):
-    """The three questions that a download asks: which commit, which files, and a file. `main` is the second commit."""
-
-    asked: list[str] = []  # noqa: RUF012
-    revisions: dict[str, str] = {}  # noqa: RUF012
-
-    def do_GET(self):
-        self.answer(with_content=True)
-
-    def do_HEAD(self):
-        self.answer(with_content=False)
-
-    def log_message(self, *_):
-        pass
-
-    def answer(self, with_content):
-        path = self.path.partition("?")[0]
-        self.asked.append(path)
-        api = re.fullmatch(r"/api/models/(?P<repo>[^/]+/[^/]+)/(?P<kind>revision|tree)/(?P<revision>[^/]+)/?", path)
-        file = re.fullmatch(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)", path)
-        found = api or file
-        commits = REPOSITORIES.get(found["repo"]) if found else None
-        if found is None or commits is None:
-            return self.send(404, b"{}", {"X-Error-Code": "RepoNotFound"}, with_content)
-        commit = self.revisions.get(found["revision"], found["revision"])
-        if commit == "main":
-            commit = list(commits)[-1]
-        if commit not in commits:
-            return self.send(404, b"{}", {"X-Error-Code": "RevisionNotFound"}, with_content)
-        files = commits[commit]
-        if file:
-            content = files[file["file"]]
-            tags = {"ETag": f'"{hashlib.sha1(content).hexdigest()}"', "X-Repo-Commit": commit}
-            return self.send(200, content, tags, with_content)
-        listed = [
-            {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
-            for name, content in files.items()
-        ]
-        answer = listed if api["kind"] == "tree" else {"id": found["repo"], "sha": commit, "siblings": []}
-        return self.send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"}, with_content)
-
-    def send(self, status, content, headers, with_content):
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(content))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if with_content:
-            self.wfile.write(content)
-
-
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     """The Hub on this machine, with an empty cache."""
-    Hub.asked, Hub.revisions = [], {"v1": FIRST}
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(constants, "ENDPOINT", address)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-
-    def stop():
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-    server.stop = stop
-    yield server
-    if thread.is_alive():
-        stop()
+    with serving(State(dict(REPOSITORIES), {"v1": FIRST}), monkeypatch, tmp_path / "cache") as running:
+        yield running
 
 
 def test_a_run_comes_as_one_commit_and_only_its_own_files(server):
@@ -104,7 +32,7 @@ def test_a_run_comes_as_one_commit_and_only_its_own_files(server):
         "model.weights.h5": WEIGHTS,
         "history.csv": HISTORY,
     }
-    assert not any("README" in path or "run.py" in path for path in Hub.asked)
+    assert not any("README" in path or "run.py" in path for path in server.state.asked)
 
 
 @pytest.mark.parametrize("revision", [FIRST, "v1"])
@@ -116,15 +44,15 @@ def test_a_revision_is_the_one_asked_for(server, revision):
 
 def test_a_commit_in_the_cache_is_not_asked_for_again(server):
     folder = hub.snapshot(f"hf://somebody/run@{FIRST}")
-    Hub.asked.clear()
+    server.state.asked.clear()
     assert hub.snapshot(f"hf://somebody/run@{FIRST}") == folder
-    assert not Hub.asked
+    assert not server.state.asked
 
 
 def test_a_branch_that_moved_is_fetched_anew(server):
-    Hub.revisions["main"] = FIRST
+    server.state.revisions["main"] = FIRST
     assert hub.snapshot("hf://somebody/run").name == FIRST
-    Hub.revisions["main"] = SECOND
+    server.state.revisions["main"] = SECOND
     assert hub.snapshot("hf://somebody/run").name == SECOND
 
 
@@ -155,12 +83,12 @@ def refused(name: str) -> str:
 )
 def test_a_malformed_name_is_one_sentence_and_asks_nobody(server, name):
     assert "is named hf://user/repo" in refused(name)
-    assert not Hub.asked
+    assert not server.state.asked
 
 
 def test_a_name_that_the_hub_forbids_is_one_sentence(server):
     assert "cannot be the name of a repository" in refused("hf://some--body/run..")
-    assert not Hub.asked
+    assert not server.state.asked
 
 
 def test_no_such_repository_is_one_sentence(server):
@@ -185,16 +113,11 @@ def test_no_network_and_nothing_cached_is_one_sentence(server, monkeypatch):
 
 
 def test_a_hub_that_breaks_off_leaves_no_half_run(server, monkeypatch):
-    def fail(self, status, content, headers, with_content):
-        if content == WEIGHTS and with_content:
-            content, status = b"", 500
-        send(self, status, content, headers, with_content)
-
-    send = Hub.send
+    server.state.failing = WEIGHTS
     with monkeypatch.context() as patch:
-        patch.setattr(Hub, "send", fail)
         patch.setattr("time.sleep", lambda _: None)
         assert "could not be fetched" in refused("hf://somebody/run")
+    server.state.failing = None
     folder = hub.snapshot("hf://somebody/run")
     assert (folder / "model.weights.h5").read_bytes() == WEIGHTS
 
