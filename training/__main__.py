@@ -14,7 +14,7 @@ from models import CHECKPOINTS, ModelError, load
 from models.card import Card
 from models.quiet import import_keras
 from models.store import resolve
-from training import data, recipes
+from training import data, recipes, tables
 from training.recipe import TrainingError
 
 
@@ -64,6 +64,15 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="one line of JSON")
     evaluate.add_argument("--save", action="store_true", help="write the result to the run's card")
     evaluate.set_defaults(run=_evaluate)
+
+    errors = commands.add_parser(
+        "errors", help="what the shipped runs of a task get wrong, written for the Errors page"
+    )
+    errors.add_argument("task", metavar="TASK")
+    errors.add_argument("--data", required=True, help="as in evaluate")
+    errors.add_argument("--split", default="test", help="default: test")
+    errors.add_argument("--out", type=Path, help="default: assets/studies/TASK_errors")
+    errors.set_defaults(run=_errors)
     return parser
 
 
@@ -146,6 +155,16 @@ def _evaluate(asked: argparse.Namespace) -> int:
                 f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}" for key, value in found.items()
             )
         )
+    return 0
+
+
+def _errors(asked: argparse.Namespace) -> int:
+    import_keras()
+    from training.errors import analyse
+
+    out = asked.out or tables.STUDIES / f"{asked.task}_errors"
+    found = analyse(asked.task, asked.data, asked.split, out, CHECKPOINTS, _say)
+    print(f"both wrong {found['both_wrong']}, one wrong {found['one_wrong']} of {found['n']}; all in {out}")
     return 0
 
 

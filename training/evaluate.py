@@ -1,6 +1,7 @@
 """How well a model does on a split."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ class Evaluation:
     logits: np.ndarray
     labels: np.ndarray
 
-    @property
+    @cached_property
     def probabilities(self) -> np.ndarray:
         """(N, classes) float64; one logit gives (negative, positive)."""
         return np.exp(self._log_probabilities)
@@ -35,9 +36,19 @@ class Evaluation:
         return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
 
     @property
+    def predicted(self) -> np.ndarray:
+        """(N,) the most probable class of each picture."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """(N,) bool: whether that is another class than the picture's."""
+        return self.predicted != self.labels
+
+    @property
     def accuracy(self) -> float:
         """Share of pictures whose most probable class is theirs (top-1)."""
-        return float(np.mean(self.probabilities.argmax(axis=1) == self.labels))
+        return float(np.mean(~self.wrong))
 
     @property
     def loss(self) -> float:

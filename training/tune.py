@@ -1,22 +1,21 @@
 """Choose a learning rate on the validation split."""
 
-import csv
 import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from training import tables
 from training.loop import train
 from training.recipe import Plan, Recipe, TrainingError
 
-STUDIES = Path(__file__).parents[1] / "assets" / "studies"
 COLUMNS: tuple[str, ...] = ("run", "optimizer", "learning_rate", "epochs", "val_accuracy", "val_loss")
 
 
 def table_of(task: str) -> Path:
     """Where the rates tried for a task are written."""
-    return STUDIES / task / "rates.csv"
+    return tables.STUDIES / task / "rates.csv"
 
 
 def tune(
@@ -35,10 +34,7 @@ def tune(
     if not plan.optimizer.tried:
         raise TrainingError(f"{recipe.task}/{run} takes its study's own rate; there is nothing to choose.")
     path = table_of(recipe.task)
-    rows: list[dict[str, str]] = []
-    if path.is_file():
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
+    rows = tables.read(path)
 
     def of_this_run() -> list[dict[str, str]]:
         return [row for row in rows if row["run"] == run and int(row["epochs"]) == epochs]
@@ -61,20 +57,10 @@ def tune(
                 "val_loss": f"{found['loss']:.5f}",
             }
         )
-        _write(path, rows)
+        tables.write(path, COLUMNS, rows)
     return sorted(of_this_run(), key=_loss)
 
 
 def _loss(row: dict[str, str]) -> tuple[bool, float]:
     loss = float(row["val_loss"])
     return math.isnan(loss), loss
-
-
-def _write(path: Path, rows: list[dict[str, str]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    with unfinished.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    unfinished.replace(path)

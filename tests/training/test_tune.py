@@ -7,6 +7,7 @@ import pytest
 
 from models import Card
 from tests.training import studies
+from training import tables
 from training import tune as tuning
 from training.recipe import TrainingError
 from training.tune import tune
@@ -25,7 +26,7 @@ def trials(tmp_path, monkeypatch):
         return Card(recipe.task, run, "TinyNet", studies.LABELS, 32, 1, results={"validation": found})
 
     monkeypatch.setattr(tuning, "train", train)
-    monkeypatch.setattr(tuning, "STUDIES", tmp_path)
+    monkeypatch.setattr(tables, "STUDIES", tmp_path)
     return asked
 
 
