@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: app test lint unit browser clean
+.PHONY: app test lint unit browser space-docker clean
 
 app: $(VENV)/app
 	$(BIN)/streamlit run app.py
@@ -31,6 +31,13 @@ $(VENV)/app: requirements.txt requirements-base.txt
 $(VENV)/dev: $(VENV)/app requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
+
+# The Streamlit app as a folder that can be pushed to a Docker Space as it is.
+space-docker: SPACE := build/space-docker
+space-docker:
+	rm -rf $(SPACE) && mkdir -p $(SPACE)
+	cp -R spaces/docker/. app.py ui explain models assets .streamlit requirements.txt requirements-base.txt $(SPACE)
+	find $(SPACE) -name __pycache__ -prune -exec rm -r {} +
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache
