@@ -2,18 +2,15 @@
 
 import hashlib
 import html
-import io
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import streamlit as st
-from PIL import Image
 
-from explain import ExplainError, photo
+from explain import ExplainError
 from ui import runs, samples, warm_up
 from ui.viewer.payload import Payload, numbers, payload, preview
 from ui.viewer.streamlit import viewer
@@ -173,7 +170,7 @@ def _choose_runs() -> tuple[str, list[str]]:
 
 
 def _preview(photograph: Photograph, task: str, run: str) -> Shown:
-    picture = _read(photograph)
+    picture = runs.read(photograph.content, photograph.name)
     return Shown(preview(photograph.name, picture.size, runs.seen(picture, run), task), b"")
 
 
@@ -181,7 +178,7 @@ def _explained(photograph: Photograph, task: str, names: list[str]) -> Shown:
     kept: OrderedDict[tuple[str, ...], Shown] = st.session_state.setdefault("kept", OrderedDict())
     key = (hashlib.sha256(photograph.content).hexdigest(), photograph.name, *names)
     if key not in kept:
-        picture = _read(photograph)
+        picture = runs.read(photograph.content, photograph.name)
         found = runs.explain(picture, names)
         titles = {run: runs.title(run) for run in names}
         kept[key] = Shown(payload(photograph.name, picture.size, found, titles, task), numbers(found))
@@ -189,13 +186,6 @@ def _explained(photograph: Photograph, task: str, names: list[str]) -> Shown:
             kept.popitem(last=False)
     kept.move_to_end(key)
     return kept[key]
-
-
-def _read(photograph: Photograph) -> Image.Image:
-    file = io.BytesIO(photograph.content)
-    file.name = photograph.name
-    # Without the file's notes: turned upright already, it must not be turned again by its EXIF.
-    return Image.fromarray(np.asarray(photo.read(file)))
 
 
 # -- What is drawn -------------------------------------------------------------------------------------------

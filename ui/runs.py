@@ -1,6 +1,7 @@
 """The runs that pages show, loaded once for everybody and bounded in number."""
 
 import gc
+import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Condition
@@ -113,6 +114,18 @@ def usable(names: list[str]) -> tuple[list[str], list[str]]:
 
 def _measure(card: Card) -> tuple[Any, ...]:
     return card.architecture, card.input_size, card.labels
+
+
+def read(content: bytes, name: str) -> Image.Image:
+    """A photograph from the bytes of a file.
+
+    Raises:
+        PhotoError: if it cannot be read; the message names the file.
+    """
+    file = io.BytesIO(content)
+    file.name = name
+    # Without the file's notes: turned upright already, it must not be turned again by its EXIF.
+    return Image.fromarray(np.asarray(photo.read(file)))
 
 
 def seen(picture: Image.Image, name: str) -> np.ndarray:

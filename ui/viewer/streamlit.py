@@ -13,16 +13,6 @@ ADAPTER = """
 let view;
 globalThis.addEventListener("hashchange", () => view?.update({ state: readAddress() }));
 
-// Before there is any evidence: the photograph alone, where it will stay.
-async function preview({ node, seen }, meta, blobs, pick) {
-  seen.fill(meta, blobs, true, pick);
-  const photo = await createImageBitmap(new Blob([blobs[meta.photo.blob]]));
-  if (node.dataset.ready === "1") return;
-  const side = Math.round(seen.square.clientWidth * (globalThis.devicePixelRatio || 1));
-  Object.assign(seen.canvas, { width: side, height: side });
-  drawPhoto(seen.canvas, photo);
-}
-
 export default function ({ data, parentElement, setTriggerValue }) {
   const { meta } = data;
   const column = data.blobs.getChild("blob");
@@ -33,7 +23,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
   };
   const on = { state: (_, hash) => writeAddress(hash), pick };
   view = mount(parentElement, { meta, blobs, state: readAddress(), on });
-  if (meta.photo && view.node.dataset.ready === "0") preview(view, meta, blobs, pick);
 }
 """
 

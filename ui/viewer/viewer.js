@@ -10,7 +10,8 @@
 //
 // Mounting again on the same root returns the viewer that is there, updated; its own state wins over `state`.
 // The same meta.key is the same payload: nothing is drawn anew. meta.busy (a text) shows that work is under way,
-// also before there is anything else: {key: "", busy: "Loading the two runs"} is a whole meta.
+// also before there is anything else: {key: "", busy: "Loading the two runs"} is a whole meta. A photo without runs is
+// shown alone until there is evidence.
 //
 // meta = {key, busy?, photo: {name, blob, size, width, height}, task, classes: [{label, index}],
 //   layers: [{name, shape: [H, W, C], stride, offset, receptive_field, block: null | {kernel, stride, expansion,
@@ -30,6 +31,7 @@ import { encodeState, fitState } from "./state.js";
 import { TEXT, fileName, formatNumber, formatSigned } from "./words.js";
 import { el, setText } from "./parts.js";
 import { panel, runPanel, seenPanel, verdictOf } from "./panels.js";
+import { drawPhoto } from "./draw.js";
 import { Glide, still } from "./glide.js";
 import { darkBehind, isDark, watchTheme } from "./theme.js";
 import { isOurs, keyAction } from "./keys.js";
@@ -99,6 +101,7 @@ class Viewer {
       this.#busy(meta.busy);
       if (meta.runs?.length && meta.key !== this.#key) this.#load(meta, blobs);
       else if (this.#scene) this.seen.picked(meta.picked);
+      else if (meta.photo) this.#preview(meta, blobs);
     }
     if (state) this.#set(state);
     this.#theme();
@@ -170,6 +173,16 @@ class Viewer {
     this.node.setAttribute("aria-busy", String(Boolean(text)));
     this.seen.note(text || "");
     if (text) setText(this.live, text);
+  }
+
+  /** Before there is any evidence: the photograph alone, where it will stay. */
+  async #preview(meta, blobs) {
+    this.seen.fill(meta, blobs, true, (id) => this.#on.pick?.(id));
+    const photo = await createImageBitmap(new Blob([blobs[meta.photo.blob]]));
+    if (this.#scene) return;
+    const side = Math.round(this.seen.square.clientWidth * (globalThis.devicePixelRatio || 1));
+    Object.assign(this.seen.canvas, { width: side, height: side });
+    drawPhoto(this.seen.canvas, photo);
   }
 
   async #load(meta, blobs) {
