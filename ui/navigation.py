@@ -5,6 +5,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from ui.frame import PAGES
+
 HERE = Path(__file__).parent
 ICON = HERE / "parallax.svg"
 MARK = base64.b64encode(ICON.read_bytes()).decode()
@@ -12,4 +14,6 @@ STYLE = (HERE / "page.css").read_text(encoding="utf-8").replace("PARALLAX_MARK",
 
 st.set_page_config(page_title="Parallax", page_icon=str(ICON), layout="wide")
 st.html(f"<style>{STYLE}</style>")
-st.navigation([st.Page("look.py", title="Look", default=True)], position="top").run()
+st.navigation(
+    [st.Page(file, title=title, default=file == "look.py") for file, title in PAGES.items()], position="hidden"
+).run()

@@ -1,29 +1,28 @@
-"""viewer.js and its modules as one module, for hosts that take only one."""
+"""A script and its modules as one module, for hosts that take only one."""
 
 import re
 from functools import lru_cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-IMPORT = re.compile(r'^import .* from "\./(?P<name>[\w.-]+)";$', re.MULTILINE)
+IMPORT = re.compile(r'^import .* from "(?P<path>\.{1,2}/[\w./-]+)";$', re.MULTILINE)
 
 
-@lru_cache(maxsize=1)
-def script() -> str:
-    """The viewer as one ES module without imports; its names are as in viewer.js."""
-    taken: list[str] = []
+@lru_cache
+def script(entry: Path = FOLDER / "viewer.js") -> str:
+    """A script, by default the viewer, as one ES module without imports; its names are as in the file."""
+    taken: dict[Path, str] = {}
 
-    def take(name: str) -> None:
-        if name in taken:
+    def take(path: Path) -> None:
+        if path in taken:
             return
-        source = (FOLDER / name).read_text(encoding="utf-8")
+        source = path.read_text(encoding="utf-8")
         for match in IMPORT.finditer(source):
-            take(match["name"])
-        taken.append(name)
+            take((path.parent / match["path"]).resolve())
+        taken[path] = IMPORT.sub("", source)
 
-    take("viewer.js")
-    parts = [IMPORT.sub("", (FOLDER / name).read_text(encoding="utf-8")) for name in taken]
-    return "\n".join(parts)
+    take(entry.resolve())
+    return "\n".join(taken.values())
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,110 @@
+"""The Curves page: how the runs of a task learned."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+import models
+from models.card import Card
+from ui import frame, runs
+from ui.charts.streamlit import curves
+
+STUDIES = Path(__file__).parents[1] / "assets" / "studies"
+MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy", "cross_entropy", "l2")
+
+
+def page() -> None:
+    """Draw the page."""
+    with frame.toolbar():
+        task = frame.choose_task() if runs.tasks() else ""
+    if not task:
+        st.error("There are no checkpoints in assets/checkpoints: train a run first, see `python -m training list`.")
+        return
+    curves(meta(task))
+
+
+def meta(task: str) -> dict[str, Any]:
+    """Everything that the page shows of a task, for curves.js."""
+    told = [(name, runs.cards()[name], history(name)) for name in runs.runs_of(task)]
+    told = [one for one in told if one[2]]
+    first = told[0][1] if told else next(iter(runs.cards().values()))
+    return {
+        "key": "|".join(f"{name} {card.sha256}" for name, card, _ in told),
+        "task": task,
+        "classes": max(2, first.units),
+        "runs": [_run(name, card, rows) for name, card, rows in told],
+        "recipe": recipe(first),
+        "note": _note(task),
+    }
+
+
+def history(name: str) -> list[dict[str, float]]:
+    """A run's history.csv as numbers, one row an epoch; empty where there is none that can be read."""
+    try:
+        with (models.CHECKPOINTS / name / "history.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        return [{key: float(row[key]) for key in MEASURES if row.get(key)} for row in rows]
+    except (OSError, ValueError):
+        return []
+
+
+def recipe(card: Card) -> list[tuple[str, str]]:
+    """What the runs of a task have in common, in words."""
+    training, data = card.training, card.data
+    augmentation = training.get("augmentation", {})
+    views = [
+        f"turned up to {augmentation['rotation']:g}°" if augmentation.get("rotation") else "",
+        *(f"{name} {augmentation[name]:g}" for name in ("shear", "zoom", "shift") if augmentation.get(name)),
+        "mirrored" if augmentation.get("flip") else "",
+    ]
+    seen = f"{card.input_size} x {card.input_size} px"
+    source = card.preprocessing.get("source_size")
+    return [
+        ("network", f"{card.architecture}, {card.units} {'logit' if card.units == 1 else 'logits'}"),
+        ("first weights", card.base_weights.get("name", "")),
+        ("sees", f"{seen}, from {source} px" if source else seen),
+        ("trained on", f"{data['train']['n']:,} photographs"),
+        ("validated on", f"{data['validation']['n']:,}"),
+        ("batch", f"{training['batch_size']}, {training['steps_per_epoch']} steps an epoch"),
+        ("schedule", str(card.optimizer.get("schedule", ""))),
+        ("trained", "; ".join(_stage(stage) for stage in training.get("stages", []))),
+        ("BatchNorm", str(training.get("batch_norm", ""))),
+        ("views", ", ".join(view for view in views if view) or "as they are"),
+        ("took", f"{card.seconds / 60:.0f} min on {card.machine.split(',')[0]}"),
+    ]
+
+
+def _stage(stage: dict[str, Any]) -> str:
+    part = {"all": "all blocks", "head": "the head"}.get(stage["trainable"], f"blocks from {stage['trainable']} on")
+    return f"{part}, {stage['epochs']} epochs"
+
+
+def _run(name: str, card: Card, rows: list[dict[str, float]]) -> dict[str, Any]:
+    test = card.results.get("test", {})
+    kind = card.optimizer.get("name", "")
+    own = name.split("/")[1]
+    return {
+        "id": own,
+        "name": runs.title(name),
+        "hue": {"SGD": "a", "Adam": "b"}.get(kind, "c"),
+        "first": own in ("sgd", "adam"),
+        "rate": f"{card.optimizer.get('learning_rate', ''):g}",
+        "test": test.get("accuracy"),
+        "photographs": f"{test.get('n', 0):,}",
+        "best": {key: card.results["best"][key] for key in MEASURES[:4]},
+        "history": rows,
+    }
+
+
+def _note(task: str) -> str:
+    """The study's own words on what differs from the original, where it has been written."""
+    path = STUDIES / task / "note.md"
+    if not path.is_file():
+        return ""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return " ".join(line.strip() for line in lines if line.strip() and not line.startswith(("#", "|", "!")))
+
+
+page()
