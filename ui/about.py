@@ -1,14 +1,11 @@
 """The About page: what a map is and is not, the runs, what happens to a photograph, the limits."""
 
 import inspect
-import re
 
 import streamlit as st
 
 from explain.formulas import FORMULAS
 from ui import frame, runs
-
-TITLES = {"grad_cam": "Grad-CAM", "grad_cam_pp": "Grad-CAM++", "hires_cam": "HiResCAM", "xgrad_cam": "XGrad-CAM"}
 
 IDEA = """
 ## One photograph, two trainings
@@ -66,11 +63,16 @@ def page() -> None:
 
 def _equations() -> None:
     st.markdown("## The equations")
-    names = list(FORMULAS)
+    words = {name: inspect.getdoc(formula) or name for name, formula in FORMULAS.items()}
     name = st.selectbox(
-        "Formula", names, format_func=lambda name: TITLES.get(name, name), key="formula", bind="query-params"
+        "Formula",
+        list(words),
+        format_func=lambda name: words[name].partition(":")[0],
+        key="formula",
+        bind="query-params",
+        label_visibility="collapsed",
     )
-    st.code(re.sub(r"(?m)^    ", "", inspect.getdoc(FORMULAS[name]) or ""), language=None, wrap_lines=True)
+    st.code(words[name], language=None, wrap_lines=True)
 
 
 def _cards() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from explain import ExplainError
-from ui import runs, samples, warm_up
+from ui import frame, photographs, runs, samples, warm_up
 from ui.viewer.payload import Payload, numbers, payload, preview
 from ui.viewer.streamlit import viewer
 
@@ -53,8 +53,7 @@ def page() -> None:
     if not runs.tasks():
         st.error("There are no checkpoints in assets/checkpoints: train a run first, see `python -m training list`.")
         return
-    with st.container(horizontal=True, key="toolbar", vertical_alignment="center"):
-        st.html('<h1 class="parallax-brand">Parallax</h1>', width="content")
+    with frame.toolbar():
         _offer_photograph()
         task, names = _choose_runs()
         download = st.empty()
@@ -142,6 +141,8 @@ def _photographs() -> Iterator[Photograph]:
     known = {sample.id: sample for sample in samples.samples()}
     if asked in known:
         yield _sample(known[asked])
+    elif (found := photographs.find(asked)) is not None:
+        yield Photograph(found[0], asked, found[1])
     elif "own" in st.session_state:
         yield st.session_state["own"]
     if "last" in st.session_state:
