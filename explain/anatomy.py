@@ -130,7 +130,7 @@ class Gates:
         import keras
         import tensorflow as tf
 
-        gated = {layer.name: f"block{layer.name}_se_expand" for layer in layers if layer.block and layer.block.se_ratio}
+        gated = {layer.name: layer.gates for layer in layers if layer.gates}
         if not gated:
             raise LayerError("This network has no gates: no block has squeeze-and-excitation.")
         outputs = {name: model.get_layer(part).output for name, part in gated.items()}

@@ -4,7 +4,7 @@
 Engines know layers and gradients and no formula.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -15,12 +15,14 @@ class Pass:
     """B photographs, T targets each, U units of the layer that gives the logits, all float32.
 
     `logits` (B, U); `activations` (B, H, W, C) and `gradients` (B, T, H, W, C) by layer name. A gradient is that of
-    sum(cotangent * logits) with respect to the layer's activations.
+    sum(cotangent * logits) with respect to the layer's activations. `gates` (B, C) 0..1, what squeeze-and-excitation
+    multiplies the channels inside a block by, for the layers that are blocks with it.
     """
 
     logits: np.ndarray
     activations: dict[str, np.ndarray]
     gradients: dict[str, np.ndarray]
+    gates: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Engine(Protocol):

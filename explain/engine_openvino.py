@@ -69,11 +69,12 @@ class OpenVinoEngine:
 
     def __call__(self, images: np.ndarray, cotangents: np.ndarray) -> Pass:
         """Photographs (B, S, S, 3) float32 in 0..255, cotangents (B, T, U) float32; the caller owns what comes back."""
-        found = self._run(images, cotangents, "activation", "gradient")
+        found = self._run(images, cotangents, "activation", "gradient", "gate")
         return Pass(
             found["logits"][:, 0],
             {name: found[f"activation/{name}"][:, 0] for name in self._layers},
             {name: found[f"gradient/{name}"] for name in self._layers},
+            {name: found[f"gate/{name}"][:, 0] for name in self._layers if f"gate/{name}" in found},
         )
 
     def maps(self, images: np.ndarray, cotangents: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -94,8 +95,11 @@ class OpenVinoEngine:
             if cotangents.shape != (photos, targets, self._units) or not targets:
                 raise EngineError(f"{photos} photographs need as many rows of cotangents for {self._units} units.")
         found = {}
-        for name in ("logits", *(f"{kind}/{layer}" for kind in kinds for layer in self._layers)):
-            shape = [side.get_length() for side in list(self._network.output(name).partial_shape)[1:]]
+        for port in self._network.outputs:
+            name = port.any_name
+            if name.split("/")[0] not in ("logits", *kinds):
+                continue
+            shape = [side.get_length() for side in list(port.partial_shape)[1:]]
             rows = [photos, targets] if name.startswith(("gradient", "map")) else [photos, 1]
             found[name] = np.empty(rows + shape, np.float32)
         for photo in range(photos):

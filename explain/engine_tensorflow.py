@@ -25,7 +25,9 @@ class TensorFlowEngine:
 
         self._names = [layer.name for layer in layers]
         tensors = [model.get_layer(layer.keras_name).output for layer in layers]
-        self._model = keras.Model(model.inputs[0], [*tensors, model.outputs[0]])
+        self._gated = [layer.name for layer in layers if layer.gates]
+        gated = [model.get_layer(layer.gates).output for layer in layers if layer.gates]
+        self._model = keras.Model(model.inputs[0], [*tensors, *gated, model.outputs[0]])
         side = model.inputs[0].shape[1]
         units = model.outputs[0].shape[-1]
         self._lock = threading.Lock()
@@ -33,13 +35,14 @@ class TensorFlowEngine:
         self._logits = tf.function(lambda images: self._model(images, training=False)[-1], input_signature=[picture])
 
         def both(images: Any, cotangents: Any) -> Any:
-            *activations, logits = self._model(images, training=False)
+            *found, logits = self._model(images, training=False)
+            activations, gates = found[: len(self._names)], found[len(self._names) :]
             # A tape begins at the images and loses every layer behind a step that has no gradient; these do not.
             gradients = [
                 tf.gradients(row * logits, activations, unconnected_gradients=tf.UnconnectedGradients.ZERO)
                 for row in tf.unstack(cotangents, axis=1)
             ]
-            return logits, activations, [tf.stack(parts, axis=1) for parts in zip(*gradients, strict=True)]
+            return logits, activations, [tf.stack(parts, axis=1) for parts in zip(*gradients, strict=True)], gates
 
         self._traced: dict[int, Any] = {}
         self._trace = lambda targets: tf.function(
@@ -57,13 +60,14 @@ class TensorFlowEngine:
         with self._lock:
             if targets not in self._traced:
                 self._traced[targets] = self._trace(targets)
-            logits, activations, gradients = self._traced[targets](
+            logits, activations, gradients, gates = self._traced[targets](
                 images.astype("float32"), cotangents.astype("float32")
             )
         return Pass(
             logits.numpy(),
             {name: values.numpy() for name, values in zip(self._names, activations, strict=True)},
             {name: values.numpy() for name, values in zip(self._names, gradients, strict=True)},
+            {name: values.numpy()[:, 0, 0] for name, values in zip(self._gated, gates, strict=True)},
         )
 
 

@@ -63,6 +63,17 @@ class Explanation:
             raise LayerError(f"There are no activations of {layer!r}: explain with keep=True, and a layer that exists.")
         return np.einsum("hwc,thwc->tc", self.evidence.activations[layer][0], self.evidence.gradients[layer][0])
 
+    @property
+    def gates(self) -> dict[str, np.ndarray]:
+        """The squeeze-and-excitation gates (C,), 0..1, of each explained layer that is a block with them.
+
+        Raises:
+            LayerError: if the explanation was made without `keep=True`.
+        """
+        if self.evidence is None:
+            raise LayerError("There are no gates: explain with keep=True.")
+        return {name: values[0] for name, values in self.evidence.gates.items()}
+
 
 class Explainer:
     """Explains one classifier; safe to call from several threads.

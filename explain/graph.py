@@ -45,10 +45,11 @@ def write(
 
     Inputs: `image` (1, S, S, 3) float32 in 0..255 and `cotangent` (targets, U), one row per target, U being the units
     of the dense layer. Outputs: `logits` (1, U) and for each of `layers` (default: all, names as in
-    `EfficientNet.layers`) `activation/<layer>` (1, H, W, C) and `gradient/<layer>` (targets, H, W, C), or
-    `map/<layer>` (targets, H, W), the signed Grad-CAM in units of the logit, or all three; with `outputs="logits"`
-    none, and no cotangent. The metadata, as JSON, say what a program needs to show them: `input_size`, `labels`,
-    `layers` (name, shape, stride and offset of each: cell i is centred at pixel offset + stride * i).
+    `EfficientNet.layers`) `activation/<layer>` (1, H, W, C) and `gradient/<layer>` (targets, H, W, C), or `map/<layer>`
+    (targets, H, W), the signed Grad-CAM in units of the logit, or all three, and `gate/<layer>` (1, C) 0..1 where the
+    block has squeeze-and-excitation; with `outputs="logits"` none, and no cotangent. The metadata, as JSON, say what a
+    program needs to show them: `input_size`, `labels`, `layers` (name, shape, stride and offset of each: cell i is
+    centred at pixel offset + stride * i).
 
     `half` stores the large weights as float16 and computes in float32: half the file, maps within 5e-3.
     Raises EngineError where the model is no EfficientNet with one dense layer on top.
@@ -86,6 +87,7 @@ class _Writer:
         self.weights: list[onnx.TensorProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
         self.activations: dict[str, str] = {}
+        self.gates: list[tuple[str, int]] = []
         self.facts: dict[str, dict] = {}
         self.dense = ""
 
@@ -96,6 +98,7 @@ class _Writer:
         steps = self.forward()
         if outputs != "logits":
             inputs.append(helper.make_tensor_value_info("cotangent", TensorProto.FLOAT, ["targets", units]))
+            results += self.excitations()
             for name, gradient in self.backward(steps).items():
                 if name in self.wanted:
                     results += self.results(name, gradient, outputs)
@@ -108,6 +111,16 @@ class _Writer:
             facts["labels"] = list(labels)
         helper.set_model_props(proto, {key: json.dumps(value) for key, value in facts.items()})
         return proto
+
+    def excitations(self) -> list[onnx.ValueInfoProto]:
+        """Writes the gates of the layers that are wanted."""
+        results = []
+        gated = [block for block in self.network.blocks if block.excitation]
+        for block, (gate, channels) in zip(gated, self.gates, strict=True):
+            if block.name in self.wanted:
+                out = self.node("Flatten", gate, out=f"gate/{block.name}")
+                results.append(helper.make_tensor_value_info(out, TensorProto.FLOAT, [1, channels]))
+        return results
 
     def results(self, name: str, gradient: str, outputs: Outputs) -> list[onnx.ValueInfoProto]:
         """Writes the outputs of one layer."""
@@ -251,6 +264,7 @@ class _Writer:
         reduced, dot, back_reduce = self.convolution(squeezed, dot, excitation.reduce)
         expanded, dot, back_expand = self.convolution(reduced, dot, excitation.expand)
         gate = self.node("Sigmoid", expanded)
+        self.gates.append((gate, len(excitation.expand.bias)))
 
         def backward(gradient: str) -> str:
             one = self.constant(1)

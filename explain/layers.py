@@ -61,6 +61,11 @@ class Layer:
     offset: float
     block: Block | None = None
 
+    @property
+    def gates(self) -> str | None:
+        """Name of the Keras layer that gives the block's gates; None where there is no squeeze-and-excitation."""
+        return f"block{self.name}_se_expand" if self.block and self.block.se_ratio else None
+
 
 @dataclass(frozen=True)
 class _View:

@@ -201,6 +201,27 @@ def test_gates_of_all_blocks_are_those_of_each_and_are_traced_once(case):
         assert (values < 1).all()
 
 
+def test_an_explanation_brings_the_gates_of_its_layers(case):
+    _, explainer, anatomies = case
+    found, slow = explainer(PICTURE, keep=True).gates, explainer.gates(PICTURE)
+    assert list(found) == list(slow)
+    for name, values in found.items():
+        assert values.shape == anatomies[name].gates.shape
+        assert np.abs(values - slow[name]).max() < 1e-5
+
+
+@pytest.mark.parametrize("engine", ["tensorflow", "openvino"])
+def test_gates_come_for_the_layers_and_photographs_asked_for(models, engine):
+    explainer = Explainer(models["V1"], engine=engine, layers=("2b", "top"))
+    first, second = explainer.batch([PICTURE, 255 - PICTURE], [[0, 1], [2]], keep=True)
+    assert list(first.gates) == ["2b"]
+    for found, picture in ((first, PICTURE), (second, 255 - PICTURE)):
+        assert np.abs(found.gates["2b"] - explainer.gates(picture)["2b"]).max() < 1e-5
+    assert np.abs(first.gates["2b"] - second.gates["2b"]).max() > 1e-4
+    with pytest.raises(LayerError, match="keep=True"):
+        _ = explainer(PICTURE).gates
+
+
 def test_nothing_of_the_model_changes(models):
     model = models["V1"]
     before = [len(layer._inbound_nodes) + len(layer._outbound_nodes) for layer in model.layers]

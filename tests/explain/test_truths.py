@@ -91,6 +91,15 @@ def test_one_pass_is_eighteen_plain_recipes(case, one_by_one):
         assert off(found.maps["grad_cam"][layer.name][1], one_by_one[run.name, layer.name]) < TOLERANCE, layer.name
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_gates_are_those_of_a_plain_forward_pass(explained, engine):
+    explainer, found = explained["cats_vs_dogs/adam", engine]
+    slow = explainer.gates(data.chelsea())
+    assert list(found.gates) == [layer.name for layer in found.layers if layer.block] == list(slow)
+    for layer, values in slow.items():
+        assert np.abs(found.gates[layer] - values).max() < 1e-5, layer
+
+
 def _state(model):
     flags = [
         (layer.name, layer.trainable, len(layer._inbound_nodes), layer.dtype_policy.name) for layer in model.layers

@@ -36,7 +36,7 @@ def explanation(seed: int) -> Explanation:
         LAYERS,
         LABELS,
         {"grad_cam": maps},
-        Pass(logits[None, 1:], activations, gradients),
+        Pass(logits[None, 1:], activations, gradients, {"1a": random.random((1, 32), dtype=np.float32)}),
     )
 
 
@@ -96,6 +96,13 @@ def test_channels_are_those_that_carry_the_score(runs, sent):
             shown = np.maximum(activations[..., number], 0)
             assert peak == pytest.approx(shown.max(), rel=1e-3)
             assert np.abs(plane / 255 * peak - shown).max() <= 0.6 * peak / 255
+
+
+def test_gates_are_those_of_each_run(runs, sent):
+    for run, found in zip(sent.meta["runs"], runs.values(), strict=True):
+        assert list(run["gates"]) == ["1a"]
+        assert len(run["gates"]["1a"]["values"]) == 32
+        assert np.allclose(run["gates"]["1a"]["values"], found.gates["1a"], atol=5e-4)
 
 
 def test_large_feature_maps_are_averaged_down(runs, sent):

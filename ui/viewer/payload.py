@@ -131,6 +131,7 @@ def _run(name: str, shown: str, hue: str, found: Explanation, blobs: _Blobs) -> 
         "top": [{"label": found.labels[i], "probability": round(float(found.probabilities[i]), 6)} for i in order],
         "maps": _maps(found, blobs),
         "channels": {layer.name: _channels(found, layer.name, blobs) for layer in found.layers},
+        "gates": {layer: {"values": [round(float(gate), 3) for gate in gates]} for layer, gates in found.gates.items()},
     }
 
 
