@@ -215,12 +215,8 @@ def _download(place: Any, photograph: Photograph | None, shown: Shown | None) ->
 def _show(photograph: Photograph | None, shown: Shown | None, busy: str) -> None:
     meta: dict[str, Any] = dict(shown.payload.meta) if shown else {"key": "", "runs": []}
     blobs = list(shown.payload.blobs) if shown else []
-    strip = []
-    for sample in samples.samples():
-        small = samples.thumbnail(sample)
-        if small is not None:
-            strip.append({"id": sample.id, "label": sample.label, "blob": len(blobs)})
-            blobs.append(small)
+    strip, small = samples.strip(len(blobs))
+    blobs += small
     # The turn makes the answer to a click differ from what was there, even where the same photograph stays.
     about = {"samples": strip, "picked": photograph.sample if photograph else "", "turn": st.session_state["turn"]}
     viewer(meta | about | {"busy": busy}, blobs, on_pick=_pick)

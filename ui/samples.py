@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from explain import photo
 from explain.errors import PhotoError
@@ -65,6 +66,19 @@ def thumbnail(sample: Sample) -> bytes | None:
     buffer = io.BytesIO()
     square.save(buffer, "JPEG", quality=82)
     return buffer.getvalue()
+
+
+def strip(first: int) -> tuple[list[dict[str, Any]], list[bytes]]:
+    """The samples that can be read, for the viewer: what it is told of each, and their small pictures.
+
+    Args:
+        first: the position that the first picture will have among the payload's blobs.
+    """
+    small = [(sample, picture) for sample in samples() if (picture := thumbnail(sample)) is not None]
+    about = [
+        {"id": sample.id, "label": sample.label, "blob": number} for number, (sample, _) in enumerate(small, first)
+    ]
+    return about, [picture for _, picture in small]
 
 
 def _inside(package: str, inner: str) -> Path | None:
