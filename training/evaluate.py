@@ -70,17 +70,20 @@ class Evaluation:
 
 def evaluate(model: Any, split: data.Split, recipe: Recipe | Card, batch: int = 64) -> Evaluation:
     """Run a model over a split, without augmentation; of the recipe or card only the input size counts."""
-    import keras
+    return evaluate_views(model, views.plain(split.pictures, recipe.input_size), split.labels, batch)
 
-    size = recipe.input_size
+
+def evaluate_views(model: Any, source: views.Source, labels: np.ndarray, batch: int = 64) -> Evaluation:
+    """Run a model, or the rest of one, over one view of every picture."""
+    import keras
 
     class Batches(keras.utils.PyDataset):
         def __len__(self) -> int:
-            return -(-len(split) // batch)
+            return -(-len(labels) // batch)
 
         def __getitem__(self, index: int) -> tuple[np.ndarray]:
-            chosen = range(index * batch, min((index + 1) * batch, len(split)))
-            return (views.views(split.pictures, chosen, views.PLAIN, size, 0, 0).astype("float32"),)
+            chosen = range(index * batch, min((index + 1) * batch, len(labels)))
+            return (source(chosen, 0).astype("float32"),)
 
     logits = np.asarray(model.predict(Batches(workers=1), verbose=0))
-    return Evaluation(logits.reshape(len(split), -1), split.labels)
+    return Evaluation(logits.reshape(len(labels), -1), labels)

@@ -37,11 +37,19 @@ class Stage:
         trainable: `all`, `head`, or the first block that is trained, such as `5` (whole blocks; BatchNorm of the
             backbone is frozen always).
         rate: factor on the optimizer's rate.
+        views: how many augmented views a picture has, used in turn; None: another in each epoch. Where layers are
+            frozen and views are bounded, what the frozen layers make of a view is computed once and kept.
     """
 
     epochs: int
     trainable: str = "all"
     rate: float = 1.0
+    views: int | None = None
+
+    @property
+    def facts(self) -> dict[str, int | float | str]:
+        """What it says, for cards and states."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)

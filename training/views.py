@@ -6,7 +6,8 @@ every picture follow from (seed, epoch, index).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,6 +15,9 @@ import numpy as np
 from training.recipe import Augmentation
 
 ORDER, VIEW = 0, 1
+
+Source = Callable[[Sequence[int] | np.ndarray, int], np.ndarray]
+"""What a network is fed with: (indices of pictures, epoch) -> (B, ...)."""
 
 
 def order(count: int, seed: int, epoch: int) -> np.ndarray:
@@ -64,3 +68,34 @@ def views(
 
 PLAIN = Augmentation(flip=False)
 """No augmentation: what validation and test pictures get."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """The views of a split's pictures: `views(indices, epoch)`, (B, size, size, 3) uint8.
+
+    Attributes:
+        pictures: (N, S, S, 3) uint8.
+        augmentation: what may be done to them.
+        size: side of a view, in pixels.
+        seed: of the views.
+        count: how many views a picture has, used in turn; None: another in each epoch.
+    """
+
+    pictures: np.ndarray
+    augmentation: Augmentation
+    size: int
+    seed: int
+    count: int | None
+
+    def view(self, epoch: int) -> int:
+        """The number of the view that an epoch uses."""
+        return epoch % self.count if self.count else epoch
+
+    def __call__(self, indices: Sequence[int] | np.ndarray, epoch: int) -> np.ndarray:
+        return views(self.pictures, indices, self.augmentation, self.size, self.seed, self.view(epoch))
+
+
+def plain(pictures: np.ndarray, size: int) -> Views:
+    """The one view of pictures that are only brought to a size."""
+    return Views(pictures, PLAIN, size, seed=0, count=1)

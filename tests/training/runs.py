@@ -10,6 +10,7 @@ import pytest
 
 from tests.training import studies
 from training import loop, views
+from training.features import Cache
 from training.recipe import Recipe
 
 EPOCHS = 4
@@ -24,11 +25,13 @@ class Training:
         first, last: the weights before the first epoch of the first go, and those that were saved.
         model: as it was saved.
         card: as it was written.
+        cache: where the output of frozen layers is kept.
         said: the lines of progress.
     """
 
     def __init__(self, out: Path, source: Path, base: Path):
         self.out, self.source, self.base = out, source, base
+        self.cache = Cache(out.parent / "features")
         self.batches: list[str] = []
         self.said: list[str] = []
         self.first: list[np.ndarray] = []
@@ -36,7 +39,7 @@ class Training:
 
     def __call__(self, recipe: Recipe | None = None, run: str = "sgd", resume: bool = False, **changes) -> "Training":
         recipe = recipe or studies.recipe()
-        see, epoch, save = views.views, loop._epoch, loop.save
+        see, epoch, save = views.views, loop.Trained.epoch, loop.save
 
         def noting_views(pictures, indices, augmentation, *rest):
             seen = see(pictures, indices, augmentation, *rest)
@@ -46,9 +49,9 @@ class Training:
                 self.batches.append(digest)
             return seen
 
-        def noting_epoch(model, *rest):
-            self.first = self.first or model.get_weights()
-            return epoch(model, *rest)
+        def noting_epoch(trained, number):
+            self.first = self.first or trained.model.get_weights()
+            return epoch(trained, number)
 
         def noting_save(model, *rest):
             self.model, self.last = model, model.get_weights()
@@ -56,11 +59,19 @@ class Training:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(views, "views", noting_views)
-            patch.setattr(loop, "_epoch", noting_epoch)
+            patch.setattr(loop.Trained, "epoch", noting_epoch)
             patch.setattr(loop, "save", noting_save)
             plan = replace(recipe.plans[run], **changes)
             self.card = loop.train(
-                recipe, run, plan, str(self.source), str(self.base), self.out, resume=resume, say=self.said.append
+                recipe,
+                run,
+                plan,
+                str(self.source),
+                str(self.base),
+                self.out,
+                resume=resume,
+                say=self.said.append,
+                cache=self.cache,
             )
         return self
 

@@ -11,6 +11,8 @@ from tests.training import studies
 from tests.training.runs import EPOCHS, assert_same_end, same
 from training import loop
 from training.evaluate import Evaluation
+from training.job import shorten
+from training.objective import prepare
 from training.recipe import Plan, Stage, TrainingError
 
 
@@ -83,7 +85,7 @@ def test_a_constant_rate_fewer_steps_than_a_pass_and_a_batch_of_its_own(training
 
 def rates_of(recipe, plan: Plan, stage: Stage, steps: int) -> list[float]:
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    loop._compile(model, recipe, plan, stage, steps)
+    prepare(model, recipe, plan, stage, steps)
     schedule = model.optimizer._learning_rate
     return [float(schedule(step)) for step in range(steps * stage.epochs + 1)]
 
@@ -132,21 +134,21 @@ def test_a_large_seed_sets_every_dropout():
 )
 def test_fewer_epochs_end_the_stages_early(epochs, expected):
     stages = studies.recipe().stages
-    kept = loop._shorten(stages, epochs)
+    kept = shorten(stages, epochs)
     assert tuple(stage.epochs for stage in kept) == expected
     assert all(stage.trainable == whole.trainable for stage, whole in zip(kept, stages, strict=False))
 
 
 def test_no_epochs_at_all_is_one_sentence():
     with pytest.raises(TrainingError, match="at least one epoch"):
-        loop._shorten(studies.recipe().stages, 0)
+        shorten(studies.recipe().stages, 0)
 
 
 @pytest.mark.parametrize("units", [1, 2])
 def test_the_loss_is_the_cross_entropy_of_the_logits(units):
     table = studies.recipe(units=units)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(units)])
-    loop._compile(model, table, table.plans["sgd"], Stage(1), 1)
+    prepare(model, table, table.plans["sgd"], Stage(1), 1)
     random = np.random.default_rng(0)
     x, y = random.normal(0, 2, (12, 3)).astype("float32"), random.integers(0, 2, 12)
     loss, accuracy = model.evaluate(x, y, verbose=0)

@@ -18,13 +18,13 @@ from training.recipe import Augmentation, Stage, TrainingError
 ROOT = Path(__file__).parents[2]
 
 
-def kill(training, epoch: int, batch: int) -> None:
+def kill(training, epoch: int, batch: int, **changes) -> None:
     """Train until a batch of an epoch (from 0) is asked for, and stop there as Ctrl-C would."""
-    ask = loop.pictures
+    ask = loop.batches_of
 
-    def pictures(split, recipe, seed, number, steps):
-        batches = ask(split, recipe, seed, number, steps)
-        if number == epoch:
+    def batches_of(*asked):
+        batches = ask(*asked)
+        if asked[-1] == epoch:
             give = type(batches).__getitem__
 
             def give_or_stop(self, index):
@@ -36,8 +36,8 @@ def kill(training, epoch: int, batch: int) -> None:
         return batches
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop, "pictures", pictures)
-        training()
+        patch.setattr(loop, "batches_of", batches_of)
+        training(**changes)
 
 
 @pytest.mark.parametrize("epoch", [1, 3], ids=["in the first stage", "in the second"])
@@ -96,7 +96,7 @@ def test_a_training_stopped_after_its_last_epoch_ends_with_its_own_weights(train
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_finish", stop)
+        patch.setattr(loop, "card_of", stop)
         with pytest.raises(KeyboardInterrupt):
             training()
     assert state.last(training.out) == EPOCHS

@@ -8,7 +8,8 @@ import pytest
 from models import graphs
 from tests.training import studies
 from tests.training.runs import same
-from training import loop, state
+from training import state
+from training.objective import prepare
 from training.recipe import TrainingError
 
 
@@ -17,7 +18,7 @@ def model(tiny_network):
     """A small model as it stands in a training."""
     table = studies.recipe()
     built = graphs.build(tiny_network, 32, 1)
-    loop._compile(built, table, table.plans["sgd"], table.stages[0], 2)
+    prepare(built, table, table.plans["sgd"], table.stages[0], 2)
     return built
 
 

@@ -6,7 +6,11 @@ import pytest
 
 from models import graphs
 from tests.training import studies
-from training import data, loop
+from training import data
+from training.features import Cache
+from training.freeze import unfreeze
+from training.job import Job
+from training.loop import Trained
 from training.recipe import Stage, TrainingError
 
 BLOCKS = ["1a", "2a", "2b", "3a", "3b", "4a", "4b", "4c", "5a", "5b", "5c", "6a", "6b", "6c", "6d", "7a"]
@@ -47,7 +51,7 @@ BLOCKS = ["1a", "2a", "2b", "3a", "3b", "4a", "4b", "4c", "5a", "5b", "5c", "6a"
     ],
 )
 def test_whole_blocks_are_trained_and_nothing_before(b0, trainable, expected):
-    loop._unfreeze(b0, trainable)
+    unfreeze(b0, trainable)
     trained = {variable.path for variable in b0.trainable_variables}
     assert sorted({place_of(path) for path in trained}) == sorted(expected)
     norms = {variable.path for layer in norms_of(b0) for variable in layer.variables}
@@ -60,16 +64,16 @@ def test_whole_blocks_are_trained_and_nothing_before(b0, trainable, expected):
 
 def test_a_block_that_is_not_there_is_one_sentence(b0):
     with pytest.raises(TrainingError, match="no block '9'"):
-        loop._unfreeze(b0, "9")
+        unfreeze(b0, "9")
 
 
-def test_training_from_block_5_moves_blocks_5_to_7_and_no_backbone_batchnorm(b0, hub_folder):
+def test_training_from_block_5_moves_blocks_5_to_7_and_no_backbone_batchnorm(b0, hub_folder, tmp_path):
     table = studies.recipe(architecture="EfficientNetB0", head_norm=True, batch_size=16)
     split = data.load(str(hub_folder), "train", table.labels, 32)
     before = {variable.path: variable.numpy() for variable in b0.variables}
-    loop._unfreeze(b0, "5")
-    loop._compile(b0, table, table.plans["steady"], Stage(1, "5"), 1)
-    loop._epoch(b0, table, table.plans["steady"], 0, 1, split, split)
+    stage = Stage(1, "5")
+    job = Job(table, "steady", table.plans["steady"], (stage,), 1, split, split, {}, "", tmp_path)
+    Trained(b0, job, stage, Cache(tmp_path), print).epoch(0)
     moved = {variable.path for variable in b0.variables if not np.array_equal(before[variable.path], variable.numpy())}
     moved -= {path for path in moved if "seed" in path}
     assert sorted({place_of(path) for path in moved}) == sorted([*BLOCKS[8:], "top", "head", "logits"])

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.training import studies
-from training import data, loop, views
+from training import data, views
+from training.batches import batches_of
 from training.recipe import Augmentation
 
 ALL = Augmentation(rotation=40, shear=0.2, zoom=0.2, shift=0.1, flip=True)
@@ -118,9 +119,13 @@ def split() -> data.Split:
     return data.Split(pictures, np.arange(20) % 2, tuple(map(str, range(20))), "")
 
 
-def seen_by(split: data.Split, steps: int = 3, seed: int = 0, epoch: int = 0, **changes) -> list[str]:
+def source_of(split: data.Split, seed: int = 0, count: int | None = None) -> views.Views:
+    return views.Views(split.pictures, studies.recipe().augmentation, 32, seed, count)
+
+
+def seen_by(split: data.Split, steps: int = 3, seed: int = 0, epoch: int = 0) -> list[str]:
     """A hash of each batch that a training gets."""
-    batches = loop.pictures(split, studies.recipe(**changes), seed, epoch, steps)
+    batches = batches_of(source_of(split, seed), split.labels, 8, steps, seed, epoch)
     assert len(batches) == steps
     return [
         hashlib.sha256(pictures.tobytes() + labels.tobytes()).hexdigest()
@@ -133,7 +138,7 @@ def test_the_batches_do_not_depend_on_what_was_drawn_before(split):
     np.random.default_rng().random(7)
     seen_by(split, epoch=1)
     assert seen_by(split) == first
-    last, labels = loop.pictures(split, studies.recipe(), 0, 0, 3)[2]
+    last, labels = batches_of(source_of(split), split.labels, 8, 3, 0, 0)[2]
     assert hashlib.sha256(last.tobytes() + labels.tobytes()).hexdigest() == first[2]
 
 
@@ -162,8 +167,7 @@ def test_the_view_of_a_picture_does_not_depend_on_its_place_in_the_batch(split):
 
 @pytest.mark.parametrize(("steps", "expected"), [(3, 20), (2, 16), (5, 40)])
 def test_one_pass_sees_each_picture_once_and_other_steps_fill_their_batches(split, steps, expected):
-    plain = studies.recipe(augmentation=views.PLAIN, input_size=studies.SIDE)
-    batches = loop.pictures(split, plain, 0, 0, steps)
+    batches = batches_of(views.plain(split.pictures, studies.SIDE), split.labels, 8, steps, 0, 0)
     seen = np.concatenate([batches[index][0] for index in range(steps)])
     labels = np.concatenate([batches[index][1] for index in range(steps)])
     assert len(seen) == expected
@@ -171,3 +175,13 @@ def test_one_pass_sees_each_picture_once_and_other_steps_fill_their_batches(spli
     assert np.array_equal(split.labels[numbers], labels)
     assert numbers == list(np.resize(views.order(20, 0, 0), expected))
     assert len(set(numbers)) == min(expected, 20)
+
+
+def test_bounded_views_are_used_in_turn(split):
+    source = source_of(split, count=3)
+    seen = [source([4, 9], epoch).tobytes() for epoch in range(7)]
+    assert len(set(seen)) == 3
+    assert seen[:3] == seen[3:6]
+    assert seen[6] == seen[0]
+    endless = source_of(split)
+    assert [endless([4, 9], epoch).tobytes() for epoch in range(3)] == seen[:3]

@@ -1,0 +1,202 @@
+"""What is frozen is computed once, and a training that uses it again is the training that computed it each time."""
+
+import errno
+import os
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from models import graphs
+from tests.training import studies
+from tests.training.runs import Training, assert_same_end, same
+from tests.training.test_resume import kill
+from training import features, freeze, loop, start, views
+from training.features import Cache, Features, Store
+from training.recipe import Stage
+
+# Features are stored with 11 significant bits.
+TOLERANCE = 2e-3
+WEIGHTS = 1e-4
+
+
+@pytest.fixture
+def network(base_weights):
+    """TinyNet with weights that are none at the defaults."""
+    keras.utils.set_random_seed(3)
+    model = graphs.build("TinyNet", 32, 2)
+    start.start(model, "TinyNet", str(base_weights))
+    return model
+
+
+@pytest.fixture
+def pictures() -> np.ndarray:
+    """(11, 40, 40, 3): more than one chunk, and not a whole number of them."""
+    return np.stack([studies.picture(number % 2, number) for number in range(11)])
+
+
+def in_two(**changes):
+    """Two epochs of the head, three from block 2 on, two views of each picture."""
+    return studies.recipe(stages=(Stage(2, "head", views=2), Stage(3, "2", 0.5, views=2)), head_norm=True, **changes)
+
+
+@pytest.fixture(scope="module")
+def kept(hub_folder, base_weights, tmp_path_factory):
+    """Trained with features kept."""
+    return Training(tmp_path_factory.mktemp("kept") / "run", hub_folder, base_weights)(in_two())
+
+
+def losses(training) -> np.ndarray:
+    return np.array([[float(row["loss"]), float(row["val_loss"])] for row in training.history])
+
+
+def test_features_kept_train_what_the_whole_network_trains(training, kept, monkeypatch):
+    monkeypatch.setattr(loop, "cut", lambda model, trainable: None)
+    training(in_two())
+    assert np.allclose(losses(training), losses(kept), atol=TOLERANCE)
+    assert same(training.last, kept.last, WEIGHTS)
+    moved = max(np.abs(last - first).max() for last, first in zip(kept.last, kept.first, strict=True) if last.ndim > 1)
+    assert moved > 50 * WEIGHTS
+    # Each view of each picture was made once, in the first stage and in the second.
+    assert len(training.batches) > len(kept.batches) == 2 * 2 * 2
+
+
+def test_a_training_with_another_optimizer_finds_the_features_of_the_first(training, kept, monkeypatch):
+    training.cache = kept.cache
+    stage = Stage(2, "head", views=2)
+
+    def refuse(*_):
+        raise AssertionError("A feature was computed again.")
+
+    monkeypatch.setattr(loop, "forward_of", lambda *_: refuse)
+    training(replace(in_two(), stages=(stage,)), run="adam")
+    assert not training.batches
+
+
+def test_a_training_killed_within_a_stage_of_kept_features_goes_on_to_the_same_end(training, kept):
+    kill(training, 3, batch=1, recipe=in_two())
+    training(in_two(), resume=True)
+    assert_same_end(training, kept)
+
+
+def test_features_that_are_too_large_are_computed_each_time_and_the_training_is_the_same(training, kept):
+    training.cache = Cache(training.out.parent / "features", 5_000)
+    training(in_two())
+    said = [line for line in training.said if "is not kept" in line]
+    assert len(said) == 2
+    assert said[0].endswith("they would take 0.0 GB, and 0.0 GB are allowed.")
+    assert np.allclose(losses(training), losses(kept), atol=TOLERANCE)
+    assert same(training.last, kept.last, WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("trainable", "name"), [("head", "pool"), ("2", "block1a_project_bn"), ("1", "stem_activation")]
+)
+def test_openvino_gives_the_features_of_keras_in_inference(network, pictures, trainable, name):
+    parts = freeze.cut(network, trainable)
+    assert parts.name == name
+    seen = views.plain(pictures, 32)(range(11), 0)
+    theirs = np.asarray(parts.front(seen.astype("float32"), training=False))
+    for forward in (features._openvino(network, parts), features._keras(parts)):
+        assert np.allclose(forward(seen), theirs, atol=1e-5 * np.abs(theirs).max())
+    # The two parts are the whole.
+    assert np.allclose(parts.rest(theirs), network(seen.astype("float32")), atol=1e-5)
+
+
+def test_a_network_that_openvino_does_not_know_runs_in_keras():
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, name="block1_conv")(image)
+    x = keras.layers.Conv2D(4, 3, name="block2_conv")(x)
+    pool = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    model = keras.Model(image, keras.layers.Dense(2, name="logits")(pool))
+    parts = freeze.cut(model, "2")
+    seen = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype="uint8")
+    assert np.allclose(features.forward_of(model, parts)(seen), parts.front(seen.astype("float32")), rtol=1e-5)
+
+
+def test_a_network_where_two_activations_enter_the_trained_blocks_is_not_cut(network):
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(3, 1, name="block1_conv")(image)
+    y = keras.layers.Conv2D(3, 1, name="block2_conv")(x)
+    pool = keras.layers.GlobalAveragePooling2D(name="pool")(keras.layers.add([image, y]))
+    model = keras.Model(image, keras.layers.Dense(2, name="logits")(pool))
+    assert freeze.cut(model, "2") is None
+    assert freeze.cut(network, "all") is None
+
+
+def features_of(network, pictures, tmp_path, said, scale=1.0, most=features.MOST, **changes) -> Features:
+    parts = freeze.cut(network, "2")
+    facts = {"augmentation": studies.recipe().augmentation, "size": 32, "seed": 0, "count": 2}
+    source = views.Views(pictures, **(facts | changes))
+
+    def forward(seen: np.ndarray) -> np.ndarray:
+        return features._keras(parts)(seen) * scale
+
+    return Features(parts, source, Cache(tmp_path, most), forward, said.append)
+
+
+def test_weights_pictures_and_views_decide_which_features_are_found(network, pictures, tmp_path):
+    said = []
+    kinds = [{}, {"seed": 1}, {"count": 3}, {"size": 24}, {"augmentation": views.PLAIN}]
+    for kind in kinds:
+        features_of(network, pictures, tmp_path, said, **kind)
+    features_of(network, pictures[::-1], tmp_path, said)
+    network.get_layer("stem_conv").kernel.assign_add(np.full((3, 3, 3, 8), 1e-3))
+    features_of(network, pictures, tmp_path, said)
+    assert len(list(tmp_path.glob("*.features"))) == len(kinds) + 2
+    # The head is trained meanwhile.
+    network.get_layer("logits").bias.assign([1.0, 2.0])
+    features_of(network, pictures, tmp_path, said)
+    assert len(list(tmp_path.glob("*.features"))) == len(kinds) + 2
+    assert not said
+
+
+def test_what_was_not_written_to_disk_is_computed_anew(network, pictures, tmp_path):
+    whole = features_of(network, pictures, tmp_path, [])([3, 4, 3], 1)
+    assert whole.dtype == "float32"
+    # Its process ended before the epoch did.
+    lost = features_of(network, pictures, tmp_path, [])
+    assert not lost._store.known.any()
+    assert np.array_equal(lost([3, 4, 3], 1), whole)
+    lost.keep()
+    found = features_of(network, pictures, tmp_path, [], scale=np.nan)
+    assert np.array_equal(found([4, 3], 3), whole[[1, 0]])
+    assert np.isnan(found([5], 1)).all()
+
+
+def test_features_beyond_float16_are_not_kept(network, pictures, tmp_path):
+    said = []
+    plain = features_of(network, pictures, tmp_path / "plain", said)([1, 2], 0)
+    factor = 70_000 / np.abs(plain).max()
+    large = features_of(network, pictures, tmp_path / "large", said, scale=factor)
+    assert np.allclose(large([1, 2], 0), plain * factor, rtol=1e-3, atol=70)
+    assert said == [
+        "What the frozen layers make of the pictures is not kept, but computed in every epoch: "
+        "they are too large for 16 bits."
+    ]
+
+
+def test_a_full_disk_is_a_sentence(network, pictures, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    said = []
+    kept = features_of(network, pictures, tmp_path, said)
+    assert said[0].endswith("No space left on device.")
+    assert not list(tmp_path.iterdir())
+    assert np.isfinite(kept([0], 0)).all()
+
+
+def test_the_features_used_longest_ago_make_room(tmp_path):
+    cache = Cache(tmp_path, most=3 * 2 * 100)
+    for second, name in enumerate("abc"):
+        Store(cache, name, (1, 10, 10)).keep()
+        os.utime(tmp_path / f"{name}.features", (second, second))
+    Store(cache, "a", (1, 10, 10))
+    Store(cache, "d", (1, 20, 10))
+    assert sorted(file.name for file in tmp_path.glob("*.features")) == ["a.features", "d.features"]
+    with pytest.raises(OSError, match="are allowed"):
+        Store(cache, "e", (1, 31, 10))
+    assert len(list(tmp_path.glob("*.features"))) == 2

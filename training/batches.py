@@ -1,0 +1,33 @@
+"""What Keras is fed with."""
+
+from typing import Any
+
+import numpy as np
+
+from training import views
+
+
+def batches_of(source: views.Source, labels: np.ndarray, size: int, steps: int, seed: int, epoch: int) -> Any:
+    """The batches of one epoch as a Keras data set, the same for every optimizer.
+
+    With fewer steps than one pass, an epoch is the beginning of its own random order; with more, it begins anew.
+
+    Args:
+        source: views of the pictures, or what frozen layers make of them.
+        labels: (N,) of the pictures.
+        size: pictures a batch; without a remainder only the last batch of one pass is smaller.
+    """
+    import keras
+
+    one_pass = steps == -(-len(labels) // size)
+    order = np.resize(views.order(len(labels), seed, epoch), len(labels) if one_pass else steps * size)
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return -(-len(order) // size)
+
+        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+            chosen = order[index * size :][:size]
+            return source(chosen, epoch).astype("float32"), labels[chosen]
+
+    return Batches(workers=1)
