@@ -37,10 +37,17 @@ export function seenPanel(text) {
   }
 
   /** Takes a payload; `pick(id)` is called for a photograph of the strip. */
+  let offered = null;
+
   function fill(meta, blobs, drawable, pick) {
     const { name, width, height, size } = meta.photo;
-    const title = el("div", { class: "px-title" }, el("span", { class: "px-caption", text: text.seen }));
-    parts.head.replaceChildren(meta.samples?.length ? strip(meta.samples, blobs, pick) : title);
+    const samples = JSON.stringify((meta.samples ?? []).map(({ id, label }) => [id, label]));
+    // The same strip stays as it is: a finger or a key may be on it.
+    if (samples !== offered) {
+      offered = samples;
+      const title = el("div", { class: "px-title" }, el("span", { class: "px-caption", text: text.seen }));
+      parts.head.replaceChildren(meta.samples?.length ? strip(meta.samples, blobs, pick) : title);
+    }
     setText(file, name);
     const seen = `${size} \u00d7 ${size}`;
     setText(from, width && height ? `${width} \u00d7 ${height} \u2192 ${seen}` : seen);

@@ -41,11 +41,11 @@ export function rail(act, text) {
     el("div", { class: "px-tools" }, swap, labels, png, npz),
   );
   let names = [];
+  let shape = "";
 
-  /** Puts the classes and the runs of a payload into the rail. */
-  function fill(meta, numbers) {
-    names = meta.runs.map((run) => run.name);
-    const cells = (make) => meta.runs.map((run, k) => el("span", { class: `px-cell px-hue-${run.hue}`, "data-run": k }, ...make(run, k)));
+  /** The rows of the classes, without their numbers. */
+  function build(meta) {
+    const cells = (make) => meta.runs.map((run, k) => el("span", { class: `px-cell px-hue-${run.hue}`, "data-run": k }, ...make(run)));
     head.replaceChildren(el("span", {}), ...cells((run) => [ring(run.hue), el("span", { text: run.name })]));
     list.replaceChildren(
       ...meta.classes.map(({ label }, c) =>
@@ -54,10 +54,22 @@ export function rail(act, text) {
           { type: "button", class: "px-class", "data-value": label, "aria-keyshortcuts": c < 9 ? String(c + 1) : null, onclick: () => act.set({ class: label }) },
           el("kbd", { text: c < 9 ? String(c + 1) : "", "aria-hidden": "true" }),
           el("span", { class: "px-label", text: label }),
-          ...cells((run) => [el("span", { class: "px-number", text: formatProbability(run.probabilities?.[c]) })]),
+          ...cells(() => [el("span", { class: "px-number" })]),
         ),
       ),
     );
+  }
+
+  /** Puts the classes and the runs of a payload into the rail. */
+  function fill(meta, numbers) {
+    names = meta.runs.map((run) => run.name);
+    const wanted = JSON.stringify([meta.classes.map(({ label }) => label), meta.runs.map(({ name, hue }) => [name, hue])]);
+    // The same rows stay as they are: a finger or a key may be on one.
+    if (wanted !== shape) build(meta);
+    shape = wanted;
+    list.querySelectorAll(".px-class").forEach((row, c) => {
+      row.querySelectorAll(".px-number").forEach((cell, k) => setText(cell, formatProbability(meta.runs[k].probabilities?.[c])));
+    });
     node.dataset.classes = meta.classes.length > 5 ? "many" : "few";
     const several = meta.runs.length > 1;
     blendRow.hidden = !several;

@@ -22,7 +22,7 @@
 //       each plane by its own peak; cells may have been joined (averaged) to fewer than the layer has
 //     gates?: {layer: {values}}}],
 //   agreement: [class][layer] number | null, samples?: [{id, label, blob}], picked?, labels?: texts of words.js (taken at the first mount),
-//   npz_blob?: index of the numbers as npz}
+//   npz_blob?: index of the numbers as npz, live?: true for one of a camera's frames, which may lack maps}
 //
 // These modules run in a browser as they are. Where only one inline module is allowed, concatenate them: follow the
 // import lines depth-first from viewer.js, take each file once, after those it imports, and drop the lines that
@@ -194,10 +194,12 @@ class Viewer {
       // Drawn on grey, with a sentence in the panel of the photo.
     }
     if (this.#key !== meta.key) return;
-    if (this.#scene) this.#ghost();
+    // One of many frames: what glides goes on gliding, nothing fades, nothing is read out.
+    const goesOn = Boolean(this.#scene && meta.live);
+    if (this.#scene && !goesOn) this.#ghost();
     this.#scene = new Scene(meta, blobs, photo);
     this.#state = fitState(this.#state ?? this.#wanted, meta);
-    this.#glide.jump(this.#index);
+    if (!goesOn) this.#glide.jump(this.#index);
     this.#looked = null;
     this.#panelsFor(meta);
     this.rail.fill(meta, meta.npz_blob !== undefined || Boolean(this.#on.download));
@@ -206,6 +208,7 @@ class Viewer {
     this.#resize();
     const verdicts = meta.runs.map((run) => `${run.name} ${verdictOf(run).join(" ")}`);
     setText(this.live, `${meta.photo.name}: ${verdicts.join(", ")}`);
+    if (goesOn) return;
     this.#tell();
   }
 
@@ -362,7 +365,7 @@ class Viewer {
     this.depth.draw({ layers: this.#meta.layers, line: this.#line }, this.#meta.runs.map((run) => run.hue));
     this.#show();
     clearTimeout(this.#warming);
-    this.#warming = setTimeout(() => this.#warm(), WARM_MS);
+    if (!this.#meta.live) this.#warming = setTimeout(() => this.#warm(), WARM_MS);
   }
 
   /** Prepares the maps of the other layers, one at a time between other work, so that no first step is slow. */
