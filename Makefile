@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: app test lint unit browser space-docker clean
+.PHONY: app test lint unit browser space-docker space-gradio clean
 
 app: $(VENV)/app
 	$(BIN)/streamlit run app.py
@@ -17,7 +17,7 @@ lint: $(VENV)/dev
 	$(BIN)/pyright
 
 unit: $(VENV)/dev browser
-	$(BIN)/node --test tests/ui/viewer/*.test.js
+	$(BIN)/node --test "tests/**/*.test.js"
 	PARALLAX_CHROMIUM="$$(tests/find_browser.sh $(BIN))" $(BIN)/python -m pytest -n 2 --dist loadfile
 
 browser: $(VENV)/dev
@@ -37,6 +37,14 @@ space-docker: SPACE := build/space-docker
 space-docker:
 	rm -rf $(SPACE) && mkdir -p $(SPACE)
 	cp -R spaces/docker/. app.py ui explain models assets .streamlit requirements.txt requirements-base.txt $(SPACE)
+	find $(SPACE) -name __pycache__ -prune -exec rm -r {} +
+
+# The Gradio app, its API and its MCP tools as a folder that can be pushed to a Gradio Space as it is.
+space-gradio: SPACE := build/space-gradio
+space-gradio:
+	rm -rf $(SPACE) && mkdir -p $(SPACE)/assets
+	cp -R spaces/gradio/. ui explain models $(SPACE)
+	cp -R assets/checkpoints $(SPACE)/assets
 	find $(SPACE) -name __pycache__ -prune -exec rm -r {} +
 
 clean:

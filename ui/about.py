@@ -77,7 +77,8 @@ def _equations() -> None:
 
 def _cards() -> None:
     st.markdown("## The runs")
-    for name, card in runs.cards().items():
+    for name in (name for task in runs.tasks() for name in runs.runs_of(task)):
+        card = runs.cards()[name]
         test = card.results.get("test")
         told = f", {100 * test['accuracy']:.1f} % of {test['n']:,} test photographs" if test else ""
         with st.expander(f"{runs.task_title(card.task)}: {runs.title(name)}{told}"):

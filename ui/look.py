@@ -11,6 +11,8 @@ from typing import Any
 import streamlit as st
 
 from explain import ExplainError
+from explain.explainer import title
+from explain.formulas import FORMULAS
 from ui import frame, photographs, runs, samples, warm_up
 from ui.viewer.payload import Payload, numbers, payload, preview
 from ui.viewer.streamlit import viewer
@@ -56,12 +58,13 @@ def page() -> None:
     with frame.toolbar():
         _offer_photograph()
         task, names = _choose_runs()
+        method = _choose_method()
         download = st.empty()
         message = st.empty()
     ready = warm_up.over() and runs.tried(names)
     usable, unusable = runs.usable(names) if ready else ([], [])
     # Without networks there is still the photograph as they will see it.
-    photograph, shown, refused = _look(task, usable, names[0])
+    photograph, shown, refused = _look(task, usable, names[0], method)
     _say(message, [refused, *unusable])
     _download(download, photograph, shown)
     _show(photograph, shown, "" if ready else LOADING)
@@ -115,12 +118,12 @@ def _pick() -> None:
     st.session_state["turn"] += 1
 
 
-def _look(task: str, names: list[str], first: str) -> tuple[Photograph | None, Shown | None, str]:
+def _look(task: str, names: list[str], first: str, method: str) -> tuple[Photograph | None, Shown | None, str]:
     """The first photograph that can be read, what it needs to be shown, and why a better one was refused."""
     refused = ""
     for photograph in _photographs():
         try:
-            shown = _explained(photograph, task, names) if names else _preview(photograph, task, first)
+            shown = _explained(photograph, task, names, method) if names else _preview(photograph, task, first)
         except ExplainError as error:
             refused = refused or str(error)
             continue
@@ -141,7 +144,7 @@ def _photographs() -> Iterator[Photograph]:
     known = {sample.id: sample for sample in samples.samples()}
     if asked in known:
         yield _sample(known[asked])
-    elif (found := photographs.find(asked)) is not None:
+    elif asked and (found := photographs.find(asked)) is not None:
         yield Photograph(found[0], asked, found[1])
     elif "own" in st.session_state:
         yield st.session_state["own"]
@@ -167,6 +170,12 @@ def _choose_runs() -> tuple[str, list[str]]:
     return task, list(dict.fromkeys(f"{task}/{name}" for name in (left, right)))
 
 
+def _choose_method() -> str:
+    """One of the formulas that cost no more than a pass."""
+    options: dict[str, Any] = {"key": "method", "bind": "query-params", "label_visibility": "collapsed", "width": 160}
+    return st.selectbox("Method", list(FORMULAS), format_func=title, **options)
+
+
 # -- What it takes to show it --------------------------------------------------------------------------------
 
 
@@ -175,12 +184,12 @@ def _preview(photograph: Photograph, task: str, run: str) -> Shown:
     return Shown(preview(photograph.name, picture.size, runs.seen(picture, run), task), b"")
 
 
-def _explained(photograph: Photograph, task: str, names: list[str]) -> Shown:
+def _explained(photograph: Photograph, task: str, names: list[str], method: str) -> Shown:
     kept: OrderedDict[tuple[str, ...], Shown] = st.session_state.setdefault("kept", OrderedDict())
-    key = (hashlib.sha256(photograph.content).hexdigest(), photograph.name, *names)
+    key = (hashlib.sha256(photograph.content).hexdigest(), photograph.name, method, *names)
     if key not in kept:
         picture = runs.read(photograph.content, photograph.name)
-        found = runs.explain(picture, names)
+        found = runs.explain(picture, names, method=method)
         titles = {run: runs.title(run) for run in names}
         kept[key] = Shown(payload(photograph.name, picture.size, found, titles, task), numbers(found))
         if len(kept) > MOST_KEPT:

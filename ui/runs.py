@@ -135,7 +135,10 @@ def seen(picture: Image.Image, name: str) -> np.ndarray:
 
 
 def explain(
-    picture: Image.Image, names: list[str], targets: Sequence[str | int] | None = None
+    picture: Image.Image,
+    names: list[str],
+    targets: Sequence[str | int] | None = None,
+    method: str = "grad_cam",
 ) -> dict[str, Explanation]:
     """Explain a photograph by several usable runs of one task, for the same classes, side by side.
 
@@ -143,6 +146,7 @@ def explain(
         picture: from `explain.photo.read`.
         names: runs that `usable` gave.
         targets: labels or their numbers; by default the most probable ones of the runs together.
+        method: the name of a formula, see `explain.formulas.FORMULAS`.
 
     Raises:
         TargetError: if a target is not one of the labels.
@@ -155,5 +159,5 @@ def explain(
             best = np.max([one.probabilities(picture) for one in explainers.values()], axis=0)
             targets = np.argsort(-best)[:MOST_CLASSES].tolist()
     with ThreadPoolExecutor(len(names)) as pool:
-        found = pool.map(lambda one: one(picture, targets=targets, keep=True), explainers.values())
+        found = pool.map(lambda one: one(picture, targets, [method], keep=True), explainers.values())
         return dict(zip(names, found, strict=True))

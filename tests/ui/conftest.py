@@ -72,6 +72,8 @@ def server(
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
     command += ["--server.address", "127.0.0.1", "--server.port", str(port)]
     places = {"PARALLAX_CHECKPOINTS": str(checkpoints), "PARALLAX_SAMPLES": str(samples)}
+    data = Path(os.environ.get("PARALLAX_DATA_ROOT", ROOT.parent / "shared")) / "data"
+    places["PARALLAX_DATA"] = str(data) if data.is_dir() else ""
     with log.open("wb") as file:
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | places, stdout=file, stderr=subprocess.STDOUT)
     try:

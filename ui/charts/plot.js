@@ -23,7 +23,7 @@ export function ticks([low, high], log) {
     const rough = (high - low) / 4;
     const power = 10 ** Math.floor(Math.log10(rough));
     const step = power * (steps.find((one) => one * power >= rough) ?? 10);
-    for (let value = Math.ceil(low / step - 1e-9) * step; value <= high * (1 + 1e-9); value += step) found.push(value);
+    for (let value = Math.ceil(low / step - 1e-9) * step + 0; value <= high * (1 + 1e-9); value += step) found.push(value);
   }
   return found.filter((value) => value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9));
 }

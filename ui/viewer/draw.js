@@ -1,6 +1,6 @@
 // From maps to pixels: colour tables, the desaturated photo, evidence and its contour.
 import { TABLES } from "./colormaps.js";
-import { cellContour, contour, gridRect, sampleField } from "./field.js";
+import { cellContour, contour, gridRect, peakOf, sampleField } from "./field.js";
 
 /** Half a colour table: indices 0..255 of a look-up run from no evidence to full strength. */
 const STEPS = 255;
@@ -77,14 +77,15 @@ export function greyPhoto(photo, size) {
 }
 
 /**
- * One map ready to be drawn: its colours and its contour at half strength.
+ * One map ready to be drawn: its colours and its contour at half of its largest value, for or either way.
  * `map`: {values, full, strength, height, width}; a value is strength * values / full. `view`: {signed,
  * native, scale, lut}. Returns {image, rect, path}, in canvas units of one pixel of the photo.
  */
 export function prepareMap(map, layer, size, { signed, native, scale, lut }) {
   const { values, full, strength, height, width } = map;
   const gain = strength / (full * scale);
-  const half = full / 2;
+  // Without any value there is no line.
+  const half = Math.abs(peakOf(values, width, signed).value) / 2 || Infinity;
   if (native) {
     return {
       image: canvasOf(paint(values, gain, lut), width, height),

@@ -104,10 +104,10 @@ export function cellContour(values, height, width, layer, level, signed) {
   return segments;
 }
 
-/** What a map is divided by for the eye: its own strength, or the largest of all runs at that layer. */
-export function scaleFor(mode, strengths, run) {
+/** What a map is divided by for the eye: its own largest value, or the largest of all runs at that layer. */
+export function scaleFor(mode, largest, run) {
   const usable = (value) => (Number.isFinite(value) && value > 0 ? value : 0);
-  return mode === "shared" ? Math.max(0, ...strengths.map(usable)) : usable(strengths[run]);
+  return mode === "shared" ? Math.max(0, ...largest.map(usable)) : usable(largest[run]);
 }
 
 /** The cell that speaks loudest: for the class (positive) or either way (signed). */

@@ -37,12 +37,14 @@ def viewer(value: dict[str, Any], html: str, style: str, script: str) -> gr.HTML
         value: what is there at first, see `packed`.
         html: the page; the viewer fills its element of class `parallax-viewer`.
         style: its style sheet, scoped to the component.
-        script: runs once, with Gradio's `element`, `props`, `trigger`, `watch` and the adapter's `show` and `view`; what
-            it triggers as `submit` is the page's question, what comes back is `props.value`.
+        script: runs once, with Gradio's `element`, `props`, `trigger` and `watch` and the adapter's `show` and `view`.
+            What it triggers as `submit` is the page's question; what comes back is `props.value`.
     """
     # Gradio runs one function body, not a module.
     modules = re.sub(r"^export ", "", bundle.script(), flags=re.MULTILINE)
-    parts = ['"use strict";', modules, f"const STYLE = {json.dumps(bundle.style())};", ADAPTER, script]
+    style_sheet = f"const STYLE = {json.dumps(bundle.style())};"
+    # In blocks of their own, adapter and page may use names that a module has for itself.
+    parts = ['"use strict";', modules, "{", style_sheet, ADAPTER, "{", script, "}", "}"]
     return gr.HTML(
         value,  # type: ignore[arg-type]
         html_template=html,

@@ -36,9 +36,9 @@ export function seenPanel(text) {
     return el("div", { class: "px-samples", role: "group", "aria-label": "Photographs" }, ...buttons);
   }
 
-  /** Takes a payload; `pick(id)` is called for a photograph of the strip. */
   let offered = null;
 
+  /** Takes a payload; `pick(id)` is called for a photograph of the strip. */
   function fill(meta, blobs, drawable, pick) {
     const { name, width, height, size } = meta.photo;
     const samples = JSON.stringify((meta.samples ?? []).map(({ id, label }) => [id, label]));
@@ -88,7 +88,7 @@ export function runPanel(run, text) {
   const key = el("canvas", { class: "px-key", width: 256, height: 1, "aria-hidden": "true" });
   const mark = el("i", { class: "px-mark" });
   const [low, high] = [el("span", { class: "px-low" }), el("span", { class: "px-high" })];
-  const strength = el("b", { class: "px-strength" });
+  const [measure, strength] = [el("span"), el("b", { class: "px-strength" })];
   const name = el("span", { class: "px-name", text: run.name });
   parts.head.append(
     el("div", { class: "px-title" }, ring(run.hue), name, verdict, probability),
@@ -97,7 +97,7 @@ export function runPanel(run, text) {
   parts.foot.append(
     el("div", { class: "px-scale" }, key, mark),
     low,
-    el("span", { class: "px-measure" }, el("span", { text: text.strength }), strength),
+    el("span", { class: "px-measure" }, measure, strength),
     high,
   );
 
@@ -111,18 +111,19 @@ export function runPanel(run, text) {
 
   /** The numbers of one map; `mix`: what is blended into this panel, as a text, or null. */
   function read({ reading, label, layer, size, signed, mix }) {
-    const { strength: value, full, blank, peak } = reading;
-    setText(strength, formatNumber(value));
+    const { strength: either, shown, full, blank, peak } = reading;
+    setText(measure, text[signed ? "strength" : "positive"]);
+    setText(strength, formatNumber(shown));
     setText(low, signed ? formatNumber(-full) : "0");
     setText(high, formatNumber(full));
-    const share = full > 0 ? value / full : 0;
+    const share = full > 0 ? shown / full : 0;
     mark.hidden = !(share > 0 && share < 0.995);
     mark.style.left = `${signed ? 50 + 50 * share : 100 * share}%`;
     parts.none.hidden = !blank || mix !== null;
-    setText(parts.none, blank ? blankText(label, layer.name, value, signed) : "");
+    setText(parts.none, blank ? blankText(label, layer.name, either, signed) : "");
     parts.chip.hidden = mix === null;
     setText(parts.chip, mix ?? "");
-    const said = { label, layerName: layer.name, runName: run.name, strength: value, peak, size, signed };
+    const said = { label, layerName: layer.name, runName: run.name, strength: either, shown, peak, size, signed };
     parts.canvas.setAttribute("aria-label", mapText(said));
   }
 

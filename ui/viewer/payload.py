@@ -16,6 +16,7 @@ from PIL import Image
 
 from explain import Explanation
 from explain.agreement import agreement, strength
+from explain.explainer import title
 
 CHANNELS = 24
 """Feature maps sent for a block: the channels that carry most of the score."""
@@ -53,7 +54,8 @@ def payload(
     Args:
         photo_name: what the person calls it.
         source: width and height of the photograph, in pixels.
-        runs: `<task>/<run>` -> its explanation, made with `keep=True` for the same targets; three at most.
+        runs: `<task>/<run>` -> its explanation, made with `keep=True` for the same targets by one method; three at
+            most.
         names: what each run is called on the page.
         task: the task.
     """
@@ -62,6 +64,7 @@ def payload(
     meta: dict[str, Any] = {
         "photo": _photo(photo_name, source, first.seen, blobs),
         "task": task,
+        "method": title(_method(first)),
         "classes": [{"label": label, "index": first.labels.index(label)} for label in first.targets],
         "layers": [
             {
@@ -84,6 +87,7 @@ def payload(
     for blob in blobs.all:
         digest.update(blob)
     meta["key"] = digest.hexdigest()[:16]
+    meta["seconds"] = round(max(found.seconds for found in runs.values()), 4)
     return Payload(meta, blobs.all)
 
 
@@ -112,6 +116,10 @@ def _hues(runs: Iterable[str]) -> list[str]:
         own = {"sgd": "a", "adam": "b"}.get(name.split("/")[-1].split("-")[0], "c")
         hues.append(next(hue for hue in (own, *"cab") if hue not in hues))
     return hues
+
+
+def _method(found: Explanation) -> str:
+    return next(iter(found.maps))
 
 
 def _photo(name: str, source: tuple[int, int], seen: np.ndarray, blobs: _Blobs) -> dict[str, Any]:
@@ -143,10 +151,13 @@ def _maps(found: Explanation, blobs: _Blobs) -> list[list[dict[str, Any]]]:
     for target in range(len(found.targets)):
         row = []
         for layer in found.layers:
-            values = found.maps["grad_cam"][layer.name][target]
+            values = found.maps[_method(found)][layer.name][target]
             top = strength(values)
             content = np.round(values * (127 / top) if top else values * 0).astype(np.int8).tobytes()
-            row.append({"blob": blob, "at": place, "strength": float(f"{top:.6g}")})
+            positive = max(0.0, float(values.max()))
+            row.append(
+                {"blob": blob, "at": place, "strength": float(f"{top:.6g}"), "positive": float(f"{positive:.6g}")}
+            )
             packed.append(content)
             place += len(content)
         maps.append(row)
@@ -185,7 +196,7 @@ def _agreement(runs: Sequence[Explanation]) -> list[list[float | None]]:
     for target in range(len(runs[0].targets)):
         row = []
         for layer in runs[0].layers:
-            one, other = (found.maps["grad_cam"][layer.name][target] for found in runs[:2])
+            one, other = (found.maps[_method(found)][layer.name][target] for found in runs[:2])
             value = agreement(one, other)
             row.append(round(float(value), 4) if np.isfinite(value) else None)
         rows.append(row)

@@ -1,13 +1,14 @@
 // The choices beside the pictures: class, how evidence is shown, the blend of two runs, downloads.
 import { el, press, ring, segments, setText, svg, tool } from "./parts.js";
-import { formatProbability } from "./words.js";
+import { formatProbability, tookText } from "./words.js";
 
 /**
  * `act`: {set(patch), swap(), labels(), png(), npz(), blend(0..1)}. `fill` puts a payload into it,
  * `show` a state.
  */
 export function rail(act, text) {
-  const head = el("div", { class: "px-class-head", "aria-hidden": "true" });
+  const head = el("div", { class: "px-class-head" });
+  const took = el("span", { class: "px-took" });
   const list = el("div", { class: "px-classes", role: "group", "aria-label": "Class" });
   const groups = {
     show: segments("Sign", [["positive", text.positive], ["signed", text.signed]], (show) => act.set({ show })),
@@ -46,7 +47,9 @@ export function rail(act, text) {
   /** The rows of the classes, without their numbers. */
   function build(meta) {
     const cells = (make) => meta.runs.map((run, k) => el("span", { class: `px-cell px-hue-${run.hue}`, "data-run": k }, ...make(run)));
-    head.replaceChildren(el("span", {}), ...cells((run) => [ring(run.hue), el("span", { text: run.name })]));
+    const titles = cells((run) => [ring(run.hue), el("span", { text: run.name })]);
+    for (const title of titles) title.setAttribute("aria-hidden", "true");
+    head.replaceChildren(took, ...titles);
     list.replaceChildren(
       ...meta.classes.map(({ label }, c) =>
         el(
@@ -64,6 +67,7 @@ export function rail(act, text) {
   function fill(meta, numbers) {
     names = meta.runs.map((run) => run.name);
     const wanted = JSON.stringify([meta.classes.map(({ label }) => label), meta.runs.map(({ name, hue }) => [name, hue])]);
+    setText(took, tookText(meta.method, meta.seconds));
     // The same rows stay as they are: a finger or a key may be on one.
     if (wanted !== shape) build(meta);
     shape = wanted;

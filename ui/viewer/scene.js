@@ -30,18 +30,25 @@ export class Scene {
     this.readings.clear();
   }
 
-  /** One map: {values Int8Array, full, strength, height, width}; strength 0 where there is none. */
+  /**
+   * One map: {values Int8Array, full, strength, shown, height, width}; `shown` is the largest value of the side or
+   * the sides that are looked at. Strength 0 where there is none.
+   */
   map(run, layerIndex) {
     const layer = this.meta.layers[layerIndex];
     const [height, width] = layer.shape;
     const entry = this.meta.runs[run].maps[this.view.classIndex]?.[layerIndex];
     const blob = entry && this.blobs[entry.blob];
-    if (!blob) return { values: new Int8Array(height * width), full: 127, strength: 0, height, width };
+    if (!blob) return { values: new Int8Array(height * width), full: 127, strength: 0, shown: 0, height, width };
     const values = new Int8Array(blob.buffer, blob.byteOffset + entry.at, height * width);
-    return { values, full: 127, strength: Number(entry.strength) || 0, height, width };
+    const strength = Number(entry.strength) || 0;
+    return { values, full: 127, strength, shown: this.view.signed ? strength : Number(entry.positive) || 0, height, width };
   }
 
-  /** The numbers beside a map: {strength, full (what full colour stands for), blank, peak {x, y, value}}. */
+  /**
+   * The numbers beside a map: {strength (of either side), shown (of what is looked at), full (what full colour stands
+   * for), blank, peak {x, y, value}}.
+   */
   reading(run, layerIndex) {
     const key = `${run} ${layerIndex}`;
     if (!this.readings.has(key)) this.readings.set(key, this.#read(run, layerIndex));
@@ -52,15 +59,12 @@ export class Scene {
     const layer = this.meta.layers[layerIndex];
     const map = this.map(run, layerIndex);
     const { signed, scale } = this.view;
-    const strengths = this.meta.runs.map((_, k) => this.map(k, layerIndex).strength);
+    const scales = this.meta.runs.map((_, k) => this.map(k, layerIndex).shown);
     const blank = isBlank(map.values, map.strength, signed);
     const { row, column, value } = peakOf(map.values, map.width, signed);
-    const peak = {
-      x: cellToPixel(layer, column),
-      y: cellToPixel(layer, row),
-      value: (map.strength * value) / 127,
-    };
-    return { strength: map.strength, full: scaleFor(scale, strengths, run), blank, peak: blank ? null : peak };
+    const { strength, shown } = map;
+    const peak = { x: cellToPixel(layer, column), y: cellToPixel(layer, row), value: Math.sign(value) * shown };
+    return { strength, shown, full: scaleFor(scale, scales, run), blank, peak: blank ? null : peak };
   }
 
   #ready(run, layerIndex) {

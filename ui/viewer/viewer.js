@@ -13,11 +13,13 @@
 // also before there is anything else: {key: "", busy: "Loading the two runs"} is a whole meta. A photo without runs is
 // shown alone until there is evidence.
 //
-// meta = {key, busy?, photo: {name, blob, size, width, height}, task, classes: [{label, index}],
+// meta = {key, busy?, photo: {name, blob, size, width, height}, task, method?, seconds? (what the explanation took),
+//   classes: [{label, index}],
 //   layers: [{name, shape: [H, W, C], stride, offset, receptive_field, block: null | {kernel, stride, expansion,
 //     channels_in, channels_out, se_ratio, residual}}],
 //   runs: [{id, name, hue: "a" | "b" | "c", probabilities: [class], logits: [class], top: [{label, probability}],
-//     maps: [class][layer] {blob, at, strength},                    int8 H x W: value = strength * q / 127
+//     maps: [class][layer] {blob, at, strength, positive},          int8 H x W: value = strength * q / 127;
+//       strength is the largest absolute value, positive the largest of those above 0
 //     channels?: {layer: {height, width, blob, at, ids, peak, share: [class][k]}},  uint8 k x height x width,
 //       each plane by its own peak; cells may have been joined (averaged) to fewer than the layer has
 //     gates?: {layer: {values}}}],
@@ -206,9 +208,9 @@ class Viewer {
     this.seen.fill(meta, blobs, photo !== null, (id) => this.#on.pick?.(id));
     this.node.dataset.ready = "1";
     this.#resize();
+    if (goesOn) return;
     const verdicts = meta.runs.map((run) => `${run.name} ${verdictOf(run).join(" ")}`);
     setText(this.live, `${meta.photo.name}: ${verdicts.join(", ")}`);
-    if (goesOn) return;
     this.#tell();
   }
 
@@ -437,26 +439,28 @@ class Viewer {
   // -- The downloads -------------------------------------------------------------------------------------
 
   async #savePicture() {
-    const { layers, runs, photo } = this.#meta;
+    const { layers, runs, photo, method } = this.#meta;
     const { show, scale, class: label } = this.#state;
     const text = this.#text;
     const index = this.#index;
     const layer = layers[index];
     const pictures = this.#order.map((run) => {
-      const { strength, full } = this.#scene.reading(run, index);
+      const { shown, full } = this.#scene.reading(run, index);
+      const { signed } = this.#scene.view;
       const mix = this.#mix(run);
       return {
         title: runs[run].name,
         verdict: verdictOf(runs[run]).join(" "),
-        caption: `${text.strength} ${formatNumber(strength)}${mix ? ` (${mix})` : ""}`,
+        caption: `${text[signed ? "strength" : "strengthFor"]} ${formatNumber(shown)}${mix ? ` (${mix})` : ""}`,
         key: this.#panels[run].key,
-        ends: [this.#scene.view.signed ? formatNumber(-full) : "0", formatNumber(full)],
+        ends: [signed ? formatNumber(-full) : "0", formatNumber(full)],
         draw: (canvas) => this.#drawRun(canvas, run, index),
       };
     });
     const draw = (canvas) => this.#scene.drawSeen(canvas, null, layer);
     pictures.unshift({ title: photo.name, verdict: "", caption: text.seen, draw });
     const words = [
+      ...(method ? [method] : []),
       `Evidence for ${label} at layer ${layer.name}`,
       `${layer.shape[0]} \u00d7 ${layer.shape[1]} ${text.cells}`,
       text[show],

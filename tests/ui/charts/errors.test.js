@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { confused, shares, sorted } from "../../../ui/charts/errors.js";
+
+test("each row is shares of its own class", () => {
+  assert.deepEqual(shares([[3, 1], [0, 0]]), [[0.75, 0.25], [0, 0]]);
+});
+
+test("what is taken for what most often, both runs together, right answers left out", () => {
+  const sgd = [[9, 1, 0], [4, 6, 0], [0, 0, 10]];
+  const adam = [[8, 0, 2], [2, 8, 0], [0, 0, 10]];
+  assert.deepEqual(confused([sgd, adam], 2), [
+    { from: 1, to: 0, counts: [4, 2] },
+    { from: 0, to: 2, counts: [0, 2] },
+  ]);
+});
+
+test("classes are sorted by the worse run, by distance, by name", () => {
+  const classes = [
+    { label: "b", f1: [0.9, 0.4] },
+    { label: "a", f1: [0.5, 0.5] },
+    { label: "c", f1: [0.3, 0.6] },
+  ];
+  const names = (column) => sorted(classes, column).map((one) => one.label).join("");
+  assert.equal(names("f1"), "cba");
+  assert.equal(names("apart"), "bca");
+  assert.equal(names("label"), "abc");
+});

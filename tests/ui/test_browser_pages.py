@@ -1,0 +1,101 @@
+"""Curves, Errors and About in a real browser, and the way between the pages."""
+
+import csv
+import json
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+import models
+from tests.ui.tab import Tab, visit
+
+pytestmark = pytest.mark.browser
+THEMES = ("light", "dark")
+SIZES = ((1280, 720), (390, 844))
+STANDING = {"": ".parallax[data-ready='1']", "curves": ".pc-table", "errors": ".pe", "about": "pre"}
+"""What stands on each page when it is ready."""
+
+
+@pytest.fixture
+def tab(page: Page, server) -> Tab:
+    return visit(page, server.url)
+
+
+def test_one_gets_from_page_to_page_and_back(tab):
+    tab.ready()
+    for title, there in (("Curves", "Curves"), ("Errors", "Errors"), ("About", None), ("Look", None)):
+        tab.page.get_by_role("link", name=title, exact=True).click()
+        if there:
+            expect(tab.page.get_by_role("region", name=there)).to_be_visible()
+    tab.ready()
+    assert tab.errors == []
+
+
+def test_one_cursor_moves_through_both_charts(page, server):
+    tab = visit(page, f"{server.url}/curves")
+    cursor = page.get_by_role("slider", name="Epoch")
+    expect(cursor).to_have_value("3")
+    with (models.CHECKPOINTS / "cats_vs_dogs" / "adam" / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    told = page.locator("[data-run=adam] [data-key=val_accuracy]")
+    sent = len(tab.sent)
+    for epoch in (3, 2, 1):
+        cursor.press("ArrowLeft") if epoch < 3 else None
+        share = f"{100 * float(rows[epoch - 1]['val_accuracy']):.2f} %"
+        expect(told).to_have_text(share)
+        expect(cursor).to_have_attribute("aria-valuetext", re.compile(rf"^Epoch {epoch}, .*Adam {re.escape(share)}"))
+        expect(page.get_by_role("img", name=re.compile("Accuracy over 3 epochs"))).to_contain_text(f"Adam {share}")
+    assert len(tab.sent) == sent
+    page.reload()
+    expect(cursor).to_have_value("1")
+    page.get_by_role("button", name="SGD", exact=True).click()
+    expect(page.get_by_role("img", name=re.compile("Accuracy"))).not_to_contain_text("SGD")
+
+
+def test_errors_are_those_of_the_files_and_open_on_look(page, server):
+    page.goto(f"{server.url}/errors")
+    summary = json.loads((models.CHECKPOINTS.parent / "studies/cats_vs_dogs_errors/summary.json").read_text())
+    region = page.get_by_role("region", name="Errors")
+    expect(region).to_contain_text(f"of {summary['n']} test photographs; {summary['both_wrong']} wrong in both")
+    page.get_by_role("button", name=re.compile("^Exactly one wrong")).click()
+    expect(region.get_by_role("listitem")).to_have_count(summary["one_wrong"])
+
+
+@pytest.mark.data
+def test_a_picture_opens_on_look_at_the_layer_where_the_runs_part(page, server, shared):
+    page.goto(f"{server.url}/errors")
+    page.get_by_role("button", name=re.compile("^Exactly one wrong")).click()
+    card = page.get_by_role("listitem").filter(has_text="they part at 2a")
+    card.get_by_role("link").click()
+    tab = Tab(page).ready()
+    tab.at("2a")
+    expect(tab.depth).to_have_attribute("aria-valuetext", re.compile("^layer 2a"))
+    expect(tab.seen).to_have_attribute("aria-label", re.compile(r"^dog\.\d+\.webp as the network"))
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", SIZES, ids=("desk", "phone"))
+def test_nobody_is_shut_out(browser, server, theme, size):
+    """axe-core finds nothing serious on any page; nothing is wider than the window."""
+    page = browser.new_page(viewport=dict(zip(("width", "height"), size, strict=True)), color_scheme=theme)
+    try:
+        for path, there in (
+            ("", ".parallax[data-ready='1']"),
+            ("curves", ".pc-table"),
+            ("errors", ".pe"),
+            ("about", "pre"),
+        ):
+            page.goto(f"{server.url}/{path}")
+            page.locator(there).first.wait_for(timeout=90_000)
+            found = Axe().run(page).response["violations"]
+            serious = [
+                f"{path}: {one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary']}"
+                for one in found
+                if one["impact"] in ("serious", "critical")
+            ]
+            assert serious == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    finally:
+        page.close()

@@ -1,0 +1,43 @@
+"""What the Curves page is told of a task."""
+
+import csv
+import json
+
+import pytest
+
+import models
+from ui import curves, runs
+
+
+def test_the_page_shows_what_the_files_say():
+    meta = curves.meta("cats_vs_dogs")
+    assert meta["classes"] == 2
+    assert [run["id"] for run in meta["runs"]] == [name.split("/")[1] for name in runs.runs_of("cats_vs_dogs")]
+    assert {run["id"] for run in meta["runs"] if run["first"]} == {"sgd", "adam"}
+    for run in meta["runs"]:
+        folder = models.CHECKPOINTS / "cats_vs_dogs" / run["id"]
+        card = json.loads((folder / "card.json").read_text())
+        with (folder / "history.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        for told, row in zip(run["history"], rows, strict=True):
+            assert told == {key: float(row[key]) for key in told}
+            assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= set(told)
+        assert run["test"] == card["results"]["test"]["accuracy"]
+        assert run["best"] == {key: card["results"]["best"][key] for key in run["best"]}
+        assert run["hue"] == {"SGD": "a", "Adam": "b"}[card["optimizer"]["name"]]
+
+
+def test_the_recipe_is_that_of_the_card():
+    told = dict(curves.recipe(runs.cards()["cats_vs_dogs/sgd"]))
+    assert told["network"] == "EfficientNetB0, 1 logit"
+    assert told["trained on"] == "2,900 photographs"
+    assert told["views"] == "turned up to 40°, shear 0.2, zoom 0.2, mirrored"
+    assert told["trained"] == "all blocks, 3 epochs"
+
+
+@pytest.mark.parametrize("content", [None, "", "epoch,loss\n1,much\n", "\x00\x01"])
+def test_a_history_that_cannot_be_read_is_none(content, tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "CHECKPOINTS", tmp_path)
+    if content is not None:
+        (tmp_path / "history.csv").write_text(content)
+    assert not any(curves.history(""))
