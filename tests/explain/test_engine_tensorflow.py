@@ -56,22 +56,6 @@ def test_by_hand_behind_the_last_convolution(small, engine):
         assert values.dtype == np.float32
 
 
-def test_every_layer_gets_what_the_tape_gives():
-    model = classifier(tiny(SIZE))
-    layers = layers_of(model)
-    images, rows = photograph(SIZE, photos=2), cotangents(2, 2)
-    found = TensorFlowEngine(model, layers)(images, rows)
-    names = tuple(layer.name for layer in layers)
-    assert tuple(found.activations) == tuple(found.gradients) == names
-    for photo, image in enumerate(images):
-        for target, row in enumerate(rows[photo]):
-            logits, activations, gradients = tape(model, names, image[None], row[None])
-            assert off(found.logits[photo], logits[0]) < 1e-4
-            for name, activation, gradient in zip(names, activations, gradients, strict=True):
-                assert off(found.activations[name][photo], activation[0]) < 1e-4
-                assert off(found.gradients[name][photo, target], gradient[0]) < 1e-4
-
-
 def test_logits_without_gradients(small, engine):
     images = photograph(SIZE, photos=3)
     assert off(engine.logits(images), small(images).numpy()) < 1e-5
@@ -149,3 +133,23 @@ def test_behind_a_layer_nothing_trains_whatever_the_graph_says():
     cells = np.random.default_rng(5).uniform(0, 3, (2, 30, 30, 3)).astype(np.float32)
     found = Behind(model, layers_of(model)[0])(photograph(SIZE), cells)
     assert off(found, cells.mean((1, 2)) @ kernel + bias) < 1e-5
+
+
+def test_every_layer_gets_what_the_tape_gives():
+    model = classifier(tiny(SIZE))
+    layers = layers_of(model)
+    images, rows = photograph(SIZE, photos=2), cotangents(2, 2)
+    found = TensorFlowEngine(model, layers)(images, rows)
+    names = tuple(layer.name for layer in layers)
+    assert tuple(found.activations) == tuple(found.gradients) == names
+    for photo, image in enumerate(images):
+        for target, row in enumerate(rows[photo]):
+            logits, activations, gradients = tape(model, names, image[None], row[None])
+            assert off(found.logits[photo], logits[0]) < 1e-4
+            for name, activation, gradient in zip(names, activations, gradients, strict=True):
+                assert off(found.activations[name][photo], activation[0]) < 1e-4
+                assert off(found.gradients[name][photo, target], gradient[0]) < 1e-4
+    assert tuple(found.gates) == names[1:-1]
+    for name, gates in found.gates.items():
+        expand = keras.Model(model.input, model.get_layer(f"block{name}_se_expand").output)
+        assert off(gates, expand(images).numpy().mean((1, 2))) < 1e-5
