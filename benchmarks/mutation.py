@@ -1,9 +1,9 @@
 """Does a test fail when the source is wrong? Mutants of the explain engine, each met by the tests of its file.
 
-cosmic-ray makes the mutants: one operator, number, comparison, condition, loop or decorator changed at a time. Two
-kinds are left out because they say nothing about the tests: bitwise operators in the place of arithmetic, which end in
-a TypeError among floats whatever a test expects, and mutants of annotations, which end in one at import. `MISTAKES`
-adds the swaps that no operator makes, such as a gradient of the probability instead of the logit.
+cosmic-ray makes the mutants: one operator, number, comparison, condition, loop or decorator changed at a time. Left
+out is what says nothing about the tests: bitwise operators in the place of arithmetic, which end in a TypeError among
+floats whatever a test expects, mutants of annotations, which end in one at import, and what is no longer Python.
+`MISTAKES` adds the swaps that no operator makes, such as a gradient of the probability instead of the logit.
 
 A mutant is killed by a test that fails or never ends, and survives where all tests pass. Everything happens in a copy
 of the tree; each mutant meets the tests in a process of its own, forked from one that has imported TensorFlow.
@@ -33,6 +33,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "assets" / "studies" / "mutation"
+SESSIONS = ROOT / "out" / "mutation"
 SUBJECTS = ("explain/formulas.py", "explain/engine_tensorflow.py", "explain/engine_openvino.py")
 TESTS = {
     "explain/formulas.py": "tests/explain/test_formulas.py",
@@ -104,17 +105,6 @@ class Verdict:
     test: str = ""
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """What cosmic-ray changed, in which line, and what the tests said."""
-
-    line: int
-    operator: str
-    before: str
-    after: str
-    verdict: Verdict
-
-
 def main(wanted: Sequence[str] = ()) -> int:
     """Try the mutants of the files that are wanted and the `mistakes` (default: all); returns the exit status."""
     known = (*SUBJECTS, "mistakes")
@@ -134,37 +124,78 @@ def main(wanted: Sequence[str] = ()) -> int:
             if one == "mistakes":
                 _store_mistakes(tree)
             else:
-                _store(one, list(mutants(tree, one)))
+                _store(one, mutants(tree, one))
     packages = ("cosmic-ray", "pytest", "numpy", "scipy", "tensorflow-cpu", "keras", "openvino")
     facts = {"system": platform.system(), "python": platform.python_version()} | {one: version(one) for one in packages}
     (STUDY / "machine.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return 0
 
 
-def mutants(tree: Path, file: str) -> Iterator[Mutant]:
-    """Every mutant of a file in a copy of the tree, and what its tests say."""
+def mutants(tree: Path, file: str) -> list[dict[str, Any]]:
+    """What the tests say about each mutant of a file in a copy of the tree: line, operator, before, after, outcome.
+
+    Every verdict is kept in a session of cosmic-ray's, so that a call that was stopped goes on where it was.
+    """
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+    from cosmic_ray.work_db import WorkDB
+    from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult
+
+    path, tests = tree / file, TESTS[file]
+    source = path.read_text(encoding="utf-8")
+    state = hashlib.sha256(path.read_bytes() + (tree / tests).read_bytes()).hexdigest()
+    SESSIONS.mkdir(parents=True, exist_ok=True)
+    session = WorkDB(SESSIONS / f"{path.stem}-{state[:12]}.sqlite", WorkDB.Mode.create)
+    if not session.num_work_items:
+        session.add_work_items(_work(path, source))
+    pending = session.pending_work_items
+    limit = _limit(tree, file) if pending else 0
+    for item in pending:
+        (mutation,) = item.mutations
+        mutated = mutate_code(source, get_operator(mutation.operator_name)(), mutation.occurrence) or source
+        with _written(path, mutated):
+            verdict = _tried(tree, tests, limit)
+        outcome = TestOutcome.SURVIVED if verdict.outcome == "survived" else TestOutcome.KILLED
+        output = verdict.test or verdict.outcome
+        session.set_result(item.job_id, WorkResult(WorkerOutcome.NORMAL, output, outcome, _difference(source, mutated)))
+        done = f"{session.num_results}/{session.num_work_items}"
+        print(done, f"{file}:{mutation.start_pos[0]}", mutation.operator_name, outcome.value, output, flush=True)
+    rows = []
+    for item, result in session.completed_work_items:
+        (mutation,) = item.mutations
+        assert result.diff is not None and result.test_outcome is not None
+        before, after = result.diff.split("\n")
+        outcome = "timeout" if result.output == "timeout" else result.test_outcome.value
+        what = {"line": mutation.start_pos[0], "operator": mutation.operator_name.removeprefix("core/")}
+        rows.append({**what, "before": before, "after": after, "outcome": outcome})
+    session.close()
+    return sorted(rows, key=lambda row: (row["line"], row["operator"], row["after"]))
+
+
+def _work(path: Path, source: str) -> Iterator[Any]:
+    """cosmic-ray's work items for a file, less those that say nothing."""
     from cosmic_ray.commands import init
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator
     from cosmic_ray.work_db import WorkDB
 
-    path = tree / file
-    source = path.read_text(encoding="utf-8")
     annotations = _annotations(source)
     session = WorkDB(":memory:", WorkDB.Mode.create)
     init([path], session, {})
-    limit = _limit(tree, file)
     for item in session.work_items:
         (mutation,) = item.mutations
-        start = mutation.start_pos
-        if LEFT_OUT.match(mutation.operator_name) or any(first <= start < last for first, last in annotations):
-            continue
         mutated = mutate_code(source, get_operator(mutation.operator_name)(), mutation.occurrence)
-        assert mutated is not None
-        before, after = _difference(source, mutated)
-        with _written(path, mutated):
-            verdict = _tried(tree, TESTS[file], limit)
-        yield Mutant(start[0], mutation.operator_name.removeprefix("core/"), before, after, verdict)
+        annotation = any(first <= mutation.start_pos < last for first, last in annotations)
+        if mutated and not annotation and not LEFT_OUT.match(mutation.operator_name) and _is_python(mutated):
+            yield item
+
+
+def _is_python(source: str) -> bool:
+    try:
+        ast.parse(source)
+    except SyntaxError:
+        return False
+    return True
 
 
 def _annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
@@ -177,11 +208,10 @@ def _annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     return found
 
 
-def _difference(source: str, mutated: str) -> tuple[str, str]:
-    """The lines that differ, before and after."""
+def _difference(source: str, mutated: str) -> str:
+    """The lines that differ, those before in one line and those after in the next."""
     lines = list(difflib.ndiff(source.splitlines(), mutated.splitlines()))
-    before, after = ([line[2:].strip() for line in lines if line.startswith(mark)] for mark in ("- ", "+ "))
-    return " ".join(before), " ".join(after)
+    return "\n".join(" ".join(line[2:].strip() for line in lines if line.startswith(mark)) for mark in ("- ", "+ "))
 
 
 @contextmanager
@@ -249,9 +279,9 @@ def _run(tree: Path, tests: str, sender: Connection) -> None:
     os._exit(int(status))
 
 
-def _store(file: str, tried: list[Mutant]) -> None:
+def _store(file: str, tried: list[dict[str, Any]]) -> None:
     """Put one file's figures into table.csv and survivors.csv; what was said about a known survivor is kept."""
-    outcomes = [mutant.verdict.outcome for mutant in tried]
+    outcomes = [mutant["outcome"] for mutant in tried]
     killed, survived, timeout = (outcomes.count(one) for one in ("killed", "survived", "timeout"))
     row = {
         "file": file,
@@ -267,16 +297,16 @@ def _store(file: str, tried: list[Mutant]) -> None:
     print(f"{file}: {killed} of {len(tried)} mutants killed, {timeout} endless, {survived} survived", flush=True)
 
     survivors = read("survivors.csv")
-    said = {(one["file"], one["operator"], one["before"], one["after"]): one["why"] for one in survivors}
+    what = ("file", "operator", "before", "after")
+    said = {tuple(one[key] for key in what): one["why"] for one in survivors}
     rows = [one for one in survivors if one["file"] != file]
     for mutant in tried:
-        if mutant.verdict.outcome == "survived":
-            why = said.get((file, mutant.operator, mutant.before, mutant.after), "")
-            what = {"operator": mutant.operator, "before": mutant.before, "after": mutant.after}
-            rows.append({"file": file, "line": mutant.line, **what, "why": why})
-            if not why:
-                print(f"  line {mutant.line}, {mutant.operator}: {mutant.after}", flush=True)
-    _write("survivors.csv", sorted(rows, key=lambda one: (SUBJECTS.index(one["file"]), int(one["line"]))))
+        if mutant.pop("outcome") == "survived":
+            survivor = {"file": file, **mutant}
+            rows.append({**survivor, "why": said.get(tuple(survivor[key] for key in what), "")})
+            if not rows[-1]["why"]:
+                print(f"survivors.csv does not say why this survived: line {mutant['line']}, {mutant['after']}")
+    _write("survivors.csv", sorted(rows, key=lambda one: SUBJECTS.index(one["file"])))
 
 
 def _store_mistakes(tree: Path) -> None:
