@@ -10,7 +10,7 @@ from training import tables
 from training.loop import train
 from training.recipe import Plan, Recipe, TrainingError
 
-COLUMNS: tuple[str, ...] = ("run", "optimizer", "learning_rate", "epochs", "val_accuracy", "val_loss")
+COLUMNS: tuple[str, ...] = ("run", "optimizer", "learning_rate", "epochs", "steps", "val_accuracy", "val_loss")
 
 
 def table_of(task: str) -> Path:
@@ -19,11 +19,24 @@ def table_of(task: str) -> Path:
 
 
 def tune(
-    recipe: Recipe, run: str, plan: Plan, source: str, weights: str, epochs: int, say: Callable[[str], None] = print
+    recipe: Recipe,
+    run: str,
+    plan: Plan,
+    source: str,
+    weights: str,
+    epochs: int,
+    steps: int | None = None,
+    say: Callable[[str], None] = print,
 ) -> list[dict[str, str]]:
-    """Train every rate of a plan for a few epochs on the same pictures and write what validation says.
+    """Train every rate of a plan for a while on the same pictures and write what validation says.
 
-    A rate that was tried before for as many epochs is not tried again; other epochs are not compared.
+    A rate that was tried before for as long is not tried again; only trials of one length are compared.
+
+    Args:
+        recipe, run, plan, source, weights: as for `training.loop.train`.
+        epochs: of a trial.
+        steps: of an epoch of a trial; None for the plan's own.
+        say: where a line of progress goes.
 
     Returns:
         The rows of this run, best validation loss first; a rate that diverged comes last.
@@ -37,12 +50,13 @@ def tune(
     rows = tables.read(path)
 
     def of_this_run() -> list[dict[str, str]]:
-        return [row for row in rows if row["run"] == run and int(row["epochs"]) == epochs]
+        length = str(epochs), str(steps or "")
+        return [row for row in rows if row["run"] == run and (row["epochs"], row["steps"]) == length]
 
     for rate in plan.optimizer.tried:
         if any(float(row["learning_rate"]) == rate for row in of_this_run()):
             continue
-        trial = replace(plan, optimizer=replace(plan.optimizer, rate=rate))
+        trial = replace(plan, optimizer=replace(plan.optimizer, rate=rate), steps=steps or plan.steps)
         say(f"{recipe.task}/{run} at {rate:g}")
         with tempfile.TemporaryDirectory() as folder:
             card = train(recipe, run, trial, source, weights, Path(folder), epochs=epochs, say=say)
@@ -53,6 +67,7 @@ def tune(
                 "optimizer": plan.optimizer.name,
                 "learning_rate": f"{rate:g}",
                 "epochs": str(epochs),
+                "steps": str(steps or ""),
                 "val_accuracy": f"{found['accuracy']:.4f}",
                 "val_loss": f"{found['loss']:.5f}",
             }

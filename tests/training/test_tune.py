@@ -17,11 +17,11 @@ LOSSES = {0.1: float("nan"), 0.01: 0.2, 0.001: 0.5}
 
 @pytest.fixture
 def trials(tmp_path, monkeypatch):
-    """The trainings that were asked for, as (optimizer, rate, epochs), none of them done."""
+    """The trainings that were asked for, as (optimizer, rate, epochs, steps), none of them done."""
     asked = []
 
     def train(recipe, run, plan, source, weights, out, epochs, say):
-        asked.append((plan.optimizer.name, plan.optimizer.rate, epochs))
+        asked.append((plan.optimizer.name, plan.optimizer.rate, epochs, plan.steps))
         found = {"accuracy": 0.5, "loss": LOSSES[plan.optimizer.rate] / epochs}
         return Card(recipe.task, run, "TinyNet", studies.LABELS, 32, 1, results={"validation": found})
 
@@ -30,16 +30,16 @@ def trials(tmp_path, monkeypatch):
     return asked
 
 
-def tuned(epochs: int = 1, **changes):
+def tuned(epochs: int = 1, steps: int | None = None, **changes):
     recipe = studies.recipe()
     plan = recipe.plans["adam"]
     plan = replace(plan, optimizer=replace(plan.optimizer, **changes))
-    return tune(recipe, "adam", plan, "data", "weights", epochs, say=lambda _: None)
+    return tune(recipe, "adam", plan, "data", "weights", epochs, steps, say=lambda _: None)
 
 
 def test_the_best_rate_has_the_lowest_loss_and_a_diverged_one_comes_last(trials):
     rows = tuned()
-    assert trials == [("Adam", 0.1, 1), ("Adam", 0.01, 1), ("Adam", 0.001, 1)]
+    assert trials == [("Adam", 0.1, 1, None), ("Adam", 0.01, 1, None), ("Adam", 0.001, 1, None)]
     assert [float(row["learning_rate"]) for row in rows] == [0.01, 0.001, 0.1]
     with tuning.table_of("made").open(newline="") as file:
         table = list(csv.DictReader(file))
@@ -51,17 +51,20 @@ def test_the_best_rate_has_the_lowest_loss_and_a_diverged_one_comes_last(trials)
 def test_a_rate_is_not_tried_twice(trials):
     tuned(tried=(0.01,))
     tuned()
-    assert [rate for _, rate, _ in trials] == [0.01, 0.1, 0.001]
+    assert [rate for _, rate, *_ in trials] == [0.01, 0.1, 0.001]
     rows = tuned()
     assert len(trials) == 3
     assert float(rows[0]["learning_rate"]) == 0.01
 
 
-def test_trials_of_other_epochs_are_another_comparison(trials):
+def test_trials_of_another_length_are_another_comparison(trials):
     tuned(tried=(0.01,), epochs=4)
+    tuned(tried=(0.01,), steps=7)
     rows = tuned(tried=(0.001,), epochs=1)
-    assert [row["epochs"] for row in rows] == ["1"]
-    assert len(trials) == 2
+    assert [(row["epochs"], row["steps"]) for row in rows] == [("1", "")]
+    assert [asked[2:] for asked in trials] == [(4, None), (1, 7), (1, None)]
+    assert tuned(tried=(0.01,), steps=7)[0]["steps"] == "7"
+    assert len(trials) == 3
 
 
 def test_a_run_with_the_studys_own_rate_has_nothing_to_choose(trials):
