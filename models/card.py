@@ -7,6 +7,9 @@ from typing import Any
 
 from models.errors import ModelError
 
+MOST_BYTES = 1 << 20
+"""Of a card; a thousand labels take 20 kB."""
+
 
 @dataclass(frozen=True)
 class Card:
@@ -74,10 +77,12 @@ class Card:
             ModelError: if the file is missing, is not JSON, or lacks what a run needs.
         """
         try:
+            if path.stat().st_size > MOST_BYTES:
+                raise ModelError(f"{path} is no card: it is larger than 1 MB.")
             content = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ModelError(f"{path.parent} holds no card.json, so nothing says what its weights are.") from None
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             raise ModelError(f"{path} cannot be read: it is damaged or not JSON.") from None
         known = cls.__dataclass_fields__
         try:

@@ -1,18 +1,22 @@
 """Save a run to its folder and load it again, checked."""
 
 import hashlib
+import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from models import graphs
+from models import foreign, graphs
 from models.card import Card
 from models.errors import ModelError
 from models.fingerprint import fingerprint, same
 
 CHECKPOINTS = Path(os.environ.get("PARALLAX_CHECKPOINTS", Path(__file__).parents[1] / "assets" / "checkpoints"))
 WEIGHTS = "model.weights.h5"
+MOST_LABELS = 1 << 20
+"""Bytes of a stranger's `labels.json`."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def load(name: str | os.PathLike[str], checkpoints: Path = CHECKPOINTS) -> Run:
     """Load a run and check that it is what its card says.
 
     Args:
-        name: `<task>/<run>`, a folder with `card.json` and weights, a `.keras` file, or
+        name: `<task>/<run>`, a folder with `card.json` and weights, a `.keras` file, a folder that Keras wrote, or
             `hf://user/repo[@revision]`.
 
     Raises:
@@ -116,8 +120,10 @@ def load(name: str | os.PathLike[str], checkpoints: Path = CHECKPOINTS) -> Run:
     text = os.fspath(name)
     folder = resolve(text, checkpoints)
     if text.startswith("hf://"):
+        if (folder / WEIGHTS).is_file():
+            foreign.weigh(text, folder / WEIGHTS)
         return replace(load(folder), name=text)
-    if folder.suffix == ".keras":
+    if folder.suffix == ".keras" or (not (folder / "card.json").is_file() and (folder / "config.json").is_file()):
         return _load_keras(folder)
     card = Card.read(folder / "card.json")
     weights = folder / WEIGHTS
@@ -125,7 +131,7 @@ def load(name: str | os.PathLike[str], checkpoints: Path = CHECKPOINTS) -> Run:
         raise ModelError(f"{folder} has a card but no {WEIGHTS}.")
     if card.sha256 and sha256(weights) != card.sha256:
         raise ModelError(f"The weights in {folder} are not those of its card: the file is damaged or was replaced.")
-    model = graphs.build(card.architecture, card.input_size, card.units, **card.head)
+    model = _build(card)
     try:
         model.load_weights(weights)
     except Exception as error:
@@ -135,6 +141,15 @@ def load(name: str | os.PathLike[str], checkpoints: Path = CHECKPOINTS) -> Run:
     model.trainable = False
     check(model, card)
     return Run(card.name, model, card)
+
+
+def _build(card: Card) -> Any:
+    if not (1 <= card.input_size <= foreign.MOST_SIDE and 1 <= card.units <= foreign.MOST_UNITS):
+        raise ModelError(f"{card.name} cannot be built: {card.input_size:,} px and {card.units:,} logits are absurd.")
+    try:
+        return graphs.build(card.architecture, card.input_size, card.units, **card.head)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ModelError(f"{card.name} cannot be built: its card describes no network of Keras.") from error
 
 
 def check(model: Any, card: Card) -> None:
@@ -151,27 +166,30 @@ def check(model: Any, card: Card) -> None:
 
 
 def _load_keras(path: Path) -> Run:
-    import keras
-
-    if not path.is_file():
+    """A model without a card: a `.keras` file, or a folder as Keras writes it."""
+    if not path.exists():
         raise ModelError(f"There is no file {path}.")
-    try:
-        model: Any = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        raise ModelError(f"{path.name} is not a Keras model that can be loaded without running its code.") from error
+    model = foreign.load(path)
     seen: Any = getattr(model, "input_shape", None)
     given: Any = getattr(model, "output_shape", None)
     picture = isinstance(seen, tuple) and len(seen) == 4 and seen[3] == 3 and seen[1] == seen[2]
     if not picture or not isinstance(given, tuple) or len(given) != 2 or not given[1]:
         raise ModelError(f"{path.name} is no classifier: it must take one square picture and give one row of numbers.")
     size, units = seen[1] or 224, int(given[1])
-    labels = tuple(str(index) for index in range(max(2, units)))
     model.trainable = False
-    return Run(
-        path.stem,
-        model,
-        Card(task="yours", run=path.stem, architecture=model.name, labels=labels, input_size=size, units=units),
-    )
+    card = Card("yours", path.stem, model.name, _labels(path, max(2, units)), input_size=size, units=units)
+    return Run(path.stem, model, card)
+
+
+def _labels(path: Path, count: int) -> tuple[str, ...]:
+    """The names in `labels.json`, where a folder has one for each class; otherwise numbers."""
+    file = path / "labels.json"
+    if file.is_file() and file.stat().st_size < MOST_LABELS:
+        with suppress(ValueError):
+            found = json.loads(file.read_text(encoding="utf-8"))
+            if isinstance(found, list) and len(found) == count and all(isinstance(label, str) for label in found):
+                return tuple(found)
+    return tuple(map(str, range(count)))
 
 
 def _halve(path: Path) -> None:

@@ -101,7 +101,7 @@ def test_no_such_revision_is_one_sentence(server, revision):
 
 
 def test_a_repository_of_something_else_is_one_sentence(server):
-    assert "neither a card.json nor one .keras file" in refused("hf://somebody/other")
+    assert "neither a card.json nor a model as Keras writes it" in refused("hf://somebody/other")
 
 
 def test_no_network_and_nothing_cached_is_one_sentence(server, monkeypatch):
