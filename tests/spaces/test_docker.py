@@ -9,16 +9,20 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 from playwright.sync_api import Browser
 
+from tests.explain import pictures
 from tests.ui.conftest import browser_type_launch_args  # noqa: F401
 from tests.ui.tab import visit
 
@@ -28,7 +32,7 @@ USER = 1000
 
 
 @dataclass
-class Image:
+class Recipe:
     """What a Dockerfile says, line by line.
 
     Attributes:
@@ -47,7 +51,7 @@ class Image:
     ports: list[int] = field(default_factory=list)
 
     @classmethod
-    def read(cls, file: Path) -> "Image":
+    def read(cls, file: Path) -> "Recipe":
         image = cls()
         lines = re.sub(r"\\\n\s*", " ", re.sub(r"(?m)^#.*\n", "", file.read_text())).splitlines()
         for word, rest in (line.split(maxsplit=1) for line in lines if line.strip()):
@@ -89,8 +93,8 @@ def space(place: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def image(space: Path) -> Image:
-    return Image.read(space / "Dockerfile")
+def image(space: Path) -> Recipe:
+    return Recipe.read(space / "Dockerfile")
 
 
 @dataclass
@@ -105,7 +109,7 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def running(place: Path, space: Path, image: Image) -> Iterator[Running]:
+def running(place: Path, space: Path, image: Recipe) -> Iterator[Running]:
     """The image's steps in a clean environment, then its command as its user, whose home is read-only."""
     as_user = {"user": USER, "group": USER, "extra_groups": []} if os.geteuid() == 0 else {}
     environment = _environment(place, image, as_user)
@@ -115,7 +119,7 @@ def running(place: Path, space: Path, image: Image) -> Iterator[Running]:
         if word == "COPY":
             *sources, _ = rest.split()
             for source in sources:
-                subprocess.run(["cp", "-R", space / source, app], check=True)
+                subprocess.run(["cp", "-R", f"{space}/{source}", app], check=True)
         elif word == "RUN" and not rest.startswith("useradd"):
             _run(rest, app, environment)
     # Git keeps no other rights than these, whatever the checkout's umask was.
@@ -141,7 +145,7 @@ def running(place: Path, space: Path, image: Image) -> Iterator[Running]:
             process.wait()
 
 
-def _environment(place: Path, image: Image, as_user: dict) -> dict[str, str]:
+def _environment(place: Path, image: Recipe, as_user: dict) -> dict[str, str]:
     """A virtual environment on the image's Python, and the variables that the image sets."""
     version = image.base.removeprefix("python:").removesuffix("-slim")
     venv = place / "venv"
@@ -196,7 +200,7 @@ def _wait_until_healthy(running: Running) -> None:
     pytest.fail(f"It does not become healthy:\n{running.log.read_text(errors='replace')}")
 
 
-def test_the_front_matter_is_what_a_docker_space_needs(space: Path, image: Image):
+def test_the_front_matter_is_what_a_docker_space_needs(space: Path, image: Recipe):
     _, front, _ = (space / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     said = yaml.safe_load(front)
     assert (said["sdk"], said["app_port"]) == ("docker", PORT)
@@ -215,7 +219,7 @@ def test_the_folder_holds_the_app_and_nothing_else(space: Path):
     assert not [*space.rglob("__pycache__"), *space.rglob("*.pyc")]
 
 
-def test_nobody_runs_it_as_root_and_protection_is_off_in_the_command_only(space: Path, image: Image):
+def test_nobody_runs_it_as_root_and_protection_is_off_in_the_command_only(space: Path, image: Recipe):
     assert ("RUN", f"useradd --create-home --uid {USER} user") in image.steps
     assert image.user == str(USER)
     assert image.environment["HOME"] == "/home/user"
@@ -241,31 +245,44 @@ def test_it_runs_as_its_user_and_shows_the_first_evidence(running: Running, brow
 
 
 @pytest.mark.browser
-def test_an_upload_in_a_frame_of_another_site_is_taken(running: Running, browser: Browser):
+def test_an_upload_in_a_frame_of_another_site_is_taken(running: Running, browser: Browser, hub: str):
     """Without the cookie that a browser keeps back in a frame, an upload must not answer 403."""
     _wait_until_healthy(running)
     page = browser.new_page()
     uploads: list[int] = []
     page.on("response", lambda answer: uploads.append(answer.status) if "upload_file" in answer.url else None)
-    # `localhost` and `127.0.0.1` are two sites.
-    frame = running.url.replace("127.0.0.1", "localhost")
-    page.route("**/frame.html", lambda route: route.fulfill(body=f'<iframe src="{frame}" width=1200 height=700>'))
-    page.goto(f"{running.url}/frame.html")
+    page.goto(hub)
     inside = page.frame_locator("iframe")
-    inside.locator("input[type=file]").first.set_input_files(
-        {"name": "mine.png", "mimeType": "image/png", "buffer": _picture()}
+    # Its field goes once while the networks load.
+    inside.get_by_role("img", name="as the network sees it").wait_for(timeout=90_000)
+    inside.locator("input[type=file]").set_input_files(
+        {"name": "mine.png", "mimeType": "image/png", "buffer": pictures.encoded(Image.linear_gradient("L"), "PNG")}
     )
-    inside.get_by_role("img", name=re.compile("^mine.png as the network")).wait_for(timeout=60_000)
+    inside.get_by_role("img", name=re.compile(r"^mine\.png as the network")).wait_for(timeout=60_000)
     assert uploads
     assert all(status < 300 for status in uploads)
     page.close()
 
 
-def _picture() -> bytes:
-    import io
+@pytest.fixture
+def hub(running: Running) -> Iterator[str]:
+    """The page of another site that frames the Space, as the Hub does: `localhost` and `127.0.0.1` are two sites."""
+    frame = running.url.replace("127.0.0.1", "localhost")
 
-    from PIL import Image as Picture
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(f'<!doctype html><iframe src="{frame}" width="1200" height="700"></iframe>'.encode())
 
-    buffer = io.BytesIO()
-    Picture.linear_gradient("L").save(buffer, "PNG")
-    return buffer.getvalue()
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
