@@ -1,0 +1,159 @@
+// From what a network gives to what the viewer is told: the twin of ui/viewer/payload.py. Pure.
+
+/** Feature maps kept for a block, and their largest side in cells, as in payload.py. */
+const CHANNELS = 24;
+const CHANNEL_SIDE = 56;
+
+const decimals = (value, count) => Number(value.toFixed(count));
+const digits = (value, count) => Number(value.toPrecision(count));
+
+/** Logits and probabilities for each label; for one sigmoid unit z the logits are (-z, z). */
+export function perLabel(values) {
+  if (values.length === 1) {
+    const logits = [-values[0], values[0]];
+    return { logits, probabilities: logits.map((z) => 1 / (1 + Math.exp(-z))) };
+  }
+  const logits = Array.from(values);
+  const highest = Math.max(...logits);
+  const powers = logits.map((z) => Math.exp(z - highest));
+  const sum = powers.reduce((total, power) => total + power, 0);
+  return { logits, probabilities: powers.map((power) => power / sum) };
+}
+
+/** For each target its row of the network's gradients and a sign: one unit has one gradient for both its labels. */
+export function targetsOf(units) {
+  if (units === 1) return [{ row: 0, sign: -1 }, { row: 0, sign: 1 }];
+  return Array.from({ length: units }, (_, row) => ({ row, sign: 1 }));
+}
+
+/** One signed map as the viewer takes it: {values Int8Array, strength, positive}. */
+export function packMap(map, sign) {
+  let [strength, positive] = [0, 0];
+  for (const value of map) {
+    strength = Math.max(strength, Math.abs(value));
+    positive = Math.max(positive, sign * value);
+  }
+  const factor = strength ? (127 * sign) / strength : 0;
+  return { values: Int8Array.from(map, (value) => Math.round(value * factor)), strength: digits(strength, 6), positive: digits(positive, 6) };
+}
+
+/**
+ * The channels of a layer that carry most of the score. `share` (rows x C): what each adds to the logit;
+ * `activations` (H x W x C). Returns {height, width, ids, peak, share, planes}.
+ */
+export function packChannels(share, activations, [rows, columns, count], targets) {
+  const shares = targets.map(({ row, sign }) => {
+    const own = Float64Array.from(share.subarray(row * count, (row + 1) * count), (value) => sign * value);
+    const sum = own.reduce((total, value) => total + Math.abs(value), 0);
+    return own.map((value) => value / Math.max(sum, 1e-12));
+  });
+  const most = (channel) => Math.max(...shares.map((own) => Math.abs(own[channel])));
+  const ids = Array.from({ length: count }, (_, channel) => channel)
+    .sort((a, b) => most(b) - most(a))
+    .slice(0, CHANNELS);
+  const factor = Math.ceil(rows / CHANNEL_SIDE);
+  const [height, width] = [Math.floor(rows / factor), Math.floor(columns / factor)];
+  const planes = new Uint8Array(ids.length * height * width);
+  const peak = ids.map((channel, k) => {
+    const plane = joined(activations, channel, count, columns, height, width, factor);
+    const highest = Math.max(...plane);
+    planes.set(plane.map((value) => Math.round((255 * value) / Math.max(highest, 1e-12))), k * height * width);
+    return digits(highest, 4);
+  });
+  return { height, width, ids, peak, share: shares.map((own) => ids.map((channel) => decimals(own[channel], 5))), planes };
+}
+
+/** One channel without its negative values, `factor` x `factor` cells averaged to one. */
+function joined(activations, channel, count, columns, height, width, factor) {
+  const plane = new Float32Array(height * width);
+  for (let i = 0; i < height * factor; i++) {
+    for (let j = 0; j < width * factor; j++) {
+      const value = activations[(i * columns + j) * count + channel];
+      if (value > 0) plane[Math.floor(i / factor) * width + Math.floor(j / factor)] += value / (factor * factor);
+    }
+  }
+  return plane;
+}
+
+/** Pearson correlation of two maps, cell by cell; null where there is none (explain/agreement.py). */
+export function agreement(a, b) {
+  const mean = (map) => map.reduce((total, value) => total + value, 0) / map.length;
+  const [meanA, meanB] = [mean(a), mean(b)];
+  let [both, ownA, ownB] = [0, 0, 0];
+  for (let k = 0; k < a.length; k++) {
+    both += (a[k] - meanA) * (b[k] - meanB);
+    ownA += (a[k] - meanA) ** 2;
+    ownB += (b[k] - meanB) ** 2;
+  }
+  const value = both / Math.sqrt(ownA * ownB);
+  return Number.isFinite(value) ? decimals(Math.min(1, Math.max(-1, value)), 4) : null;
+}
+
+/** A square picture, RGB, as a file that every browser decodes: Windows bitmap, lossless and quick to write. */
+export function bitmapFile(pixels, size) {
+  const line = Math.ceil((size * 3) / 4) * 4;
+  const file = new Uint8Array(54 + size * line);
+  const head = new DataView(file.buffer);
+  file.set([0x42, 0x4d]);
+  for (const [at, value] of [[2, file.length], [10, 54], [14, 40], [18, size], [22, size], [34, size * line]]) head.setUint32(at, value, true);
+  head.setUint16(26, 1, true);
+  head.setUint16(28, 24, true);
+  for (let y = 0; y < size; y++) {
+    for (let x = 0, to = 54 + (size - 1 - y) * line, from = y * size * 3; x < size; x++, to += 3, from += 3) {
+      file[to] = pixels[from + 2];
+      file[to + 1] = pixels[from + 1];
+      file[to + 2] = pixels[from];
+    }
+  }
+  return file;
+}
+
+/**
+ * A payload of the viewer: {meta, blobs}. `space`: space.json; `photo`: {name, pixels, width, height}; `answers`: what
+ * the runs' workers said, one each (run.worker.js).
+ */
+export function payload(space, photo, answers, about) {
+  const blobs = [bitmapFile(photo.pixels, space.size)];
+  const add = (blob) => blobs.push(blob) - 1;
+  const runs = space.runs.map(({ id, name, hue }, k) => {
+    const { logits, probabilities, maps, channels, gates } = answers[k];
+    const order = probabilities.map((_, label) => label).sort((a, b) => probabilities[b] - probabilities[a]);
+    const packed = Object.fromEntries(
+      Object.entries(channels).map(([layer, { planes, ...rest }]) => [layer, { ...rest, blob: add(planes), at: 0 }]),
+    );
+    const top = order.slice(0, 5).map((label) => ({ label: space.labels[label], probability: decimals(probabilities[label], 6) }));
+    const entries = targetsOf(space.units).map((_, target) =>
+      space.layers.map(({ name: layer }) => {
+        const map = maps[layer]?.[target];
+        return map ? { blob: add(map.values), at: 0, strength: map.strength, positive: map.positive } : null;
+      }),
+    );
+    return {
+      ...{ id, name, hue, top, channels: packed, gates, maps: entries },
+      probabilities: probabilities.map((value) => decimals(value, 6)),
+      logits: logits.map((value) => decimals(value, 6)),
+    };
+  });
+  const { task, method, classes, layers, size } = space;
+  const { name, width, height } = photo;
+  const seconds = Math.max(...answers.map((answer) => answer.seconds));
+  const meta = { task, method, classes, layers, runs, agreement: agreements(space, answers), seconds, ...about };
+  return { meta: { ...meta, photo: { name, blob: 0, size, width, height } }, blobs };
+}
+
+/** For each class and layer, how far the maps of the first two runs agree. */
+function agreements(space, [one, other]) {
+  if (!other) return [];
+  const cells = new Map();
+  return space.classes.map((_, target) =>
+    space.layers.map(({ name, shape }) => {
+      const [a, b] = [one.raw[name], other.raw[name]];
+      if (!a || !b) return null;
+      const count = shape[0] * shape[1];
+      const row = a.length === count ? 0 : target;
+      const key = `${name} ${row}`;
+      if (!cells.has(key)) cells.set(key, agreement(a.subarray(row * count, (row + 1) * count), b.subarray(row * count, (row + 1) * count)));
+      return cells.get(key);
+    }),
+  );
+}
