@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: app test lint unit browser space-docker space-gradio clean
+.PHONY: app test lint unit browser space-docker space-gradio space-static clean
 
 app: $(VENV)/app
 	$(BIN)/streamlit run app.py
@@ -16,7 +16,7 @@ lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-unit: $(VENV)/dev browser
+unit: $(VENV)/dev browser spaces/static/node_modules
 	$(BIN)/node --test "tests/**/*.test.js"
 	PARALLAX_CHROMIUM="$$(tests/find_browser.sh $(BIN))" $(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -46,6 +46,14 @@ space-gradio:
 	cp -R spaces/gradio/. ui explain models $(SPACE)
 	cp -R assets/checkpoints $(SPACE)/assets
 	find $(SPACE) -name __pycache__ -prune -exec rm -r {} +
+
+# The whole explanation in the visitor's browser: a folder that a static Space, GitHub Pages or any file server serves.
+space-static: $(VENV)/dev spaces/static/node_modules
+	$(BIN)/python -m ui.viewer.static build/space-static
+
+spaces/static/node_modules: spaces/static/package-lock.json | $(VENV)/dev
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm ci --prefix spaces/static --ignore-scripts --loglevel error
+	touch $@
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache
