@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from explain import formulas, perturbation, render
+from explain import render
 from explain.agreement import agreement
-from explain.explainer import Explanation
+from explain.explainer import Explanation, title
 
 
 def picture(name: str, found: Mapping[str, Explanation], method: str = "grad_cam") -> Image.Image:
@@ -33,9 +33,4 @@ def picture(name: str, found: Mapping[str, Explanation], method: str = "grad_cam
     )
     columns = {layer.name: render.Column(layer.name, layer.stride, layer.offset) for layer in first.layers}
     shown = [columns.get(name, render.Column(name, 1, 0)) for name in first.maps[method]]
-    return render.compare(first.seen, name, first.targets[0], shown, rows, method=_title(method), agreements=agreements)
-
-
-def _title(method: str) -> str:
-    equation = formulas.FORMULAS.get(method) or getattr(perturbation, method)
-    return (equation.__doc__ or method).split(":")[0]
+    return render.compare(first.seen, name, first.targets[0], shown, rows, method=title(method), agreements=agreements)

@@ -1,5 +1,6 @@
 """Explain a photograph: what a classifier says and where it looks, at every layer."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from explain import photo
+from explain import perturbation, photo
 from explain.anatomy import Gates, MBConv, block_of, dissect
 from explain.engine import Engine, Pass
 from explain.errors import EngineError, LayerError, TargetError
@@ -35,6 +36,7 @@ class Explanation:
         targets: the labels that maps were made for, T of them.
         maps: method -> layer -> (T, H, W) float32, signed, in units of the logit.
         evidence: activations and gradients behind the maps, where they were asked for.
+        seconds: what it took, from the picture as the network sees it to the maps.
     """
 
     seen: np.ndarray
@@ -45,6 +47,7 @@ class Explanation:
     targets: tuple[str, ...]
     maps: Mapping[str, Mapping[str, np.ndarray]]
     evidence: Pass | None = None
+    seconds: float = 0.0
 
     @property
     def top(self) -> str:
@@ -254,6 +257,7 @@ class Explainer:
         seed: int,
         progress: Progress | None,
     ) -> Explanation:
+        started = time.perf_counter()
         if self._units == 1:
             # One logit has one gradient; the other class's evidence is its negative.
             rows = np.ones((1, 1), np.float32)
@@ -291,6 +295,7 @@ class Explainer:
             tuple(self.labels[number] for number in numbers),
             maps,
             found if keep else None,
+            time.perf_counter() - started,
         )
 
     def _signs(self, numbers: Sequence[int]) -> np.ndarray:
@@ -352,6 +357,12 @@ def _per_label(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return both, (1 / (1 + np.exp(-both.astype("float64")))).astype("float32")
     shifted = np.exp(logits.astype("float64") - logits.max())
     return logits, (shifted / shifted.sum()).astype("float32")
+
+
+def title(method: str) -> str:
+    """What a method is called: `Grad-CAM`."""
+    equation = FORMULAS.get(method) or getattr(perturbation, method)
+    return (equation.__doc__ or method).split(":")[0]
 
 
 def _check_methods(methods: Sequence[str]) -> None:

@@ -84,7 +84,7 @@ def test_the_canvas_shows_the_maps_where_their_cells_look(look, explainers, cell
             size = len(one.seen)
             canvas = _at_size(pixels(tab.evidence(name)), size)
             values = one.maps["grad_cam"][layer.name][0]
-            top = float(np.abs(values).max())
+            top = float(np.abs(values).max() if show == "signed" else values.max())
             right, naive = (
                 render.overlay(one.seen, render.place(values, layer.stride, at, size, cells), top, show == "signed")
                 for at in (layer.offset, (layer.stride - 1) / 2)
@@ -95,6 +95,25 @@ def test_the_canvas_shows_the_maps_where_their_cells_look(look, explainers, cell
                 away = _difference(canvas[apart], right[apart])
                 assert away < 0.65 * _difference(canvas[apart], naive[apart]), f"{name} at {layer.name} is displaced"
         tab.page.keyboard.press("ArrowLeft")
+
+
+def test_another_method_keeps_the_view_and_says_what_it_took(look, explainers):
+    tab = look("/#layer=5c&class=cat&labels=0")
+    expect(tab.page.get_by_text(re.compile(r"^Grad-CAM in \d+"))).to_be_visible()
+    tab.page.get_by_role("combobox", name="Method").click()
+    tab.page.get_by_role("option", name="LayerCAM", exact=True).click()
+    expect(tab.page.get_by_text(re.compile(r"^LayerCAM in \d+"))).to_be_visible()
+    expect(tab.page).to_have_url(re.compile("method=LayerCAM.*#layer=5c&class=cat"))
+    for run, name in RUNS:
+        found = explainers[run](data.chelsea(), targets=["cat"], methods=["layer_cam"])
+        layer = next(layer for layer in found.layers if layer.name == "5c")
+        values = found.maps["layer_cam"]["5c"][0]
+        field = render.place(values, layer.stride, layer.offset, len(found.seen))
+        drawn = _at_size(pixels(tab.evidence(name)), len(found.seen))
+        assert np.median(np.abs(drawn - render.overlay(found.seen, field, float(values.max())))) <= 4
+    tab.page.reload()
+    tab.ready()
+    expect(tab.page.get_by_text(re.compile(r"^LayerCAM in \d+"))).to_be_visible()
 
 
 def _at_size(picture: np.ndarray, size: int) -> np.ndarray:
@@ -125,6 +144,19 @@ def test_shared_scale_pales_the_weaker_run(look):
 
 def _colour(picture: np.ndarray) -> float:
     return float(np.ptp(picture.astype(int), axis=-1).mean())
+
+
+def test_the_gates_of_both_runs_stand_side_by_side(look, explainers):
+    tab = look("/#layer=5c&class=cat")
+    slow = {name: explainers[run].gates(data.chelsea())["5c"] for run, name in RUNS}
+    for name, gates in slow.items():
+        bars = tab.page.get_by_role("img", name=f"{name}: 672 SE gates, mean {gates.mean():.2f}")
+        expect(bars).to_be_visible()
+        alpha = np.array(bars.evaluate("canvas => [...canvas.getContext('2d').getImageData(0, 0, 672, 1).data]"))[3::4]
+        assert np.abs(alpha / 255 - gates).max() < 0.02
+    tab.depth.press("End")
+    tab.at("top")
+    expect(tab.page.get_by_role("img", name="no SE gates at top")).to_have_count(2)
 
 
 def test_light_and_dark_follow_the_system_without_a_reload(look):

@@ -62,6 +62,7 @@ def test_every_map_comes_back_within_half_a_step(runs, sent):
                 bits = np.frombuffer(sent.blobs[place["blob"]], np.int8, height * width, place["at"])
                 values = found.maps["grad_cam"][layer.name][target]
                 assert place["strength"] == pytest.approx(np.abs(values).max(), rel=1e-5)
+                assert place["positive"] == pytest.approx(values.max(), rel=1e-5)
                 back = place["strength"] * bits.reshape(height, width) / 127
                 assert np.abs(back - values).max() <= 0.51 * place["strength"] / 127
 
@@ -124,6 +125,7 @@ def test_a_map_without_any_evidence_travels_as_nothing(runs):
     runs["pets/adam"].maps["grad_cam"]["1a"][0] = 0
     sent = payload("photo", (4, 4), runs, NAMES, "pets")
     assert sent.meta["runs"][1]["maps"][0][1]["strength"] == 0
+    assert sent.meta["runs"][1]["maps"][0][1]["positive"] == 0
     assert sent.meta["agreement"][0][1] is None
     json.dumps(sent.meta, allow_nan=False)
 
@@ -156,6 +158,17 @@ def test_the_key_tells_one_payload_from_another(runs, sent):
     assert payload("another", (400, 300), runs, NAMES, "pets").meta["key"] != sent.meta["key"]
     lighter = {name: replace(found, seen=255 - found.seen) for name, found in runs.items()}
     assert payload("my <photo>", (400, 300), lighter, NAMES, "pets").meta["key"] != sent.meta["key"]
+
+
+def test_the_method_is_named_and_its_time_told_without_making_another_payload(runs, sent):
+    later = {name: replace(found, seconds=0.02 + 0.01 * number) for number, (name, found) in enumerate(runs.items())}
+    again = payload("my <photo>", (400, 300), later, NAMES, "pets")
+    assert (again.meta["method"], again.meta["seconds"]) == ("Grad-CAM", 0.03)
+    assert again.meta["key"] == sent.meta["key"]
+    other = {name: replace(found, maps={"layer_cam": found.maps["grad_cam"]}) for name, found in runs.items()}
+    layer_cam = payload("my <photo>", (400, 300), other, NAMES, "pets")
+    assert layer_cam.meta["method"] == "LayerCAM"
+    assert layer_cam.meta["key"] != sent.meta["key"]
 
 
 def test_a_preview_is_the_photograph_alone(runs):
