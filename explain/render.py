@@ -177,7 +177,8 @@ def compare(
     """Draw what several runs make of one photograph, at every layer, on one sheet 2000 pixels wide.
 
     `seen` (S, S, 3) uint8 is the picture that the networks saw, `photo` its name, `target` the class that the maps
-    are evidence for, `method` the name of their formula. Under every map stands its strength. `agreements` holds
+    are evidence for, `method` the name of their formula. Under every map stands the largest value that is shown of it:
+    of either sign where `signed`, otherwise of what speaks for the class; it is the scale. `agreements` holds
     one correlation for each column (NaN where there is none) and is drawn as a line over the layers; leave it out
     for a single run. `shared` gives the runs one scale at each layer; otherwise every map has its own.
 
@@ -204,8 +205,8 @@ def compare(
         height, width = rows[0].maps[i].shape
         sheet.text((x, y + 4), column.name, 21, bold=True, width=tile - 84)
         sheet.text((x + tile, y + 10), f"{height} × {width}", 14, sheet.quiet, anchor="ra")
-        strengths = [strength(row.maps[i]) for row in rows]
-        scale = max(filter(np.isfinite, strengths), default=0.0) if shared else 0.0
+        largest = [_shown(row.maps[i], signed) for row in rows]
+        scale = max(filter(np.isfinite, largest), default=0.0) if shared else 0.0
         for k, row in enumerate(rows):
             at = x, y + _HEAD + k * (tile + _FOOT)
             _draw_map(sheet, at, tile, column, row.maps[i], seen, scale, signed, cells, sheet.colour(row, k))
@@ -314,13 +315,14 @@ def _draw_map(
     cells: Cells,
     colour: str,
 ) -> None:
-    """One map over the photograph and its strength, with a bar where the runs share a scale."""
+    """One map over the photograph and the largest value shown of it, with a bar where the runs share a scale."""
     x, y = at
     small = np.asarray(Image.fromarray(seen).resize((tile, tile), Image.Resampling.LANCZOS))
     zoom = tile / len(seen)
     field = place(map, column.stride * zoom, (column.offset + 0.5) * zoom - 0.5, tile, cells)
-    own = strength(map)
-    picture = overlay(small, field, scale or own, signed, sheet.dark, strength=own)
+    own, either = _shown(map, signed), strength(map)
+    blank = not own >= VISIBLE * either
+    picture = overlay(small, field, 0.0 if blank else scale or own, signed, sheet.dark, strength=own)
     sheet.image.paste(Image.fromarray(picture), at)
     y += tile + 7
     if scale > 0:
@@ -328,10 +330,15 @@ def _draw_map(
         if tile * own / scale >= 1:
             sheet.draw.rectangle((x, y, x + round(tile * own / scale) - 1, y + 2), colour)
     sheet.text((x, y + 7), _number(own), 17)
-    if not own > 0:
+    if not either > 0:
         sheet.text((x + tile, y + 8), "no evidence", 15, sheet.quiet, anchor="ra")
-    elif not signed and map.max() < VISIBLE * own:
+    elif blank:
         sheet.text((x + tile, y + 8), "all against", 15, sheet.quiet, anchor="ra")
+
+
+def _shown(map: np.ndarray, signed: bool) -> float:
+    """The largest value that is shown of a map, which full colour stands for: of either sign, or for the class."""
+    return strength(map) if signed else float(np.maximum(map, 0).max())
 
 
 def _draw_agreements(sheet: _Sheet, y: int, names: Sequence[str], values: Sequence[float]) -> None:
@@ -373,7 +380,11 @@ def _draw_key(sheet: _Sheet, y: int, signed: bool) -> None:
     ends = ("against", "for the class") if signed else ("no evidence", "full scale")
     sheet.text((_MARGIN, y + 22), ends[0], 16, sheet.quiet)
     sheet.text((_MARGIN + _SIDE, y + 22), ends[1], 16, sheet.quiet, anchor="ra")
-    notes = ("Number: strength, the largest absolute", "value of the map. Line: half of it.")
+    notes = (
+        ("Number: the largest absolute value of", "the map. Line: half of it.")
+        if signed
+        else ("Number: the largest evidence for the", "class. Line: half of it.")
+    )
     for line, words in enumerate(notes):
         sheet.text((_MARGIN, y + 60 + 23 * line), words, 16, sheet.quiet)
 

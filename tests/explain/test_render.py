@@ -200,6 +200,39 @@ def test_a_sheet_shows_the_maps_where_overlay_draws_them():
     assert (windows == expected[150, :, 0]).all(axis=-1).any()
 
 
+@pytest.mark.parametrize(("signed", "scale"), [(False, 2.0), (True, 10.0)])
+def test_what_speaks_for_the_class_has_its_own_scale(signed, scale):
+    values = np.zeros((7, 7), np.float32)
+    values[2, 2], values[4, 4], values[5, 1] = 2.0, -10.0, 1.1
+    row = Row("SGD", (), (values,))
+    image = render.compare(seen(224), "x", "cat", COLUMNS[2:], (row,), signed=signed, cells="native")
+    small = np.asarray(Image.fromarray(seen(224)).resize((300, 300), Image.Resampling.LANCZOS))
+    field = render.place(values, 32 * 300 / 224, 31.5 * 300 / 224 - 0.5, 300, "native")
+    assert _holds(image, render.overlay(small, field, scale, signed))
+
+
+def test_what_only_speaks_against_the_class_is_left_out():
+    values = np.full((7, 7), -3.0, np.float32)
+    values[3, 3] = 0.01
+    row = Row("SGD", (), (values,))
+    small = np.asarray(Image.fromarray(seen(224)).resize((300, 300), Image.Resampling.LANCZOS))
+    plain = render.overlay(small, np.zeros((300, 300)), 0.0)
+    image = render.compare(seen(224), "x", "cat", COLUMNS[2:], (row,))
+    assert _holds(image, plain)
+    assert not _holds(render.compare(seen(224), "x", "cat", COLUMNS[2:], (row,), signed=True), plain)
+
+
+def _holds(image, tile):
+    """Whether a sheet has this picture somewhere."""
+    sheet = np.asarray(image)
+    starts = np.argwhere((sheet[: -len(tile), : -tile.shape[1]] == tile[0, 0]).all(axis=-1))
+    height, width, _ = tile.shape
+    return any(
+        np.array_equal(sheet[y, x : x + width], tile[0]) and np.array_equal(sheet[y : y + height, x : x + width], tile)
+        for y, x in starts
+    )
+
+
 def test_a_shared_scale_fades_the_weaker_run():
     weak, strong = run("SGD"), run("Adam")
     strong = Row("Adam", strong.predictions, tuple(20 * values for values in weak.maps))

@@ -10,6 +10,7 @@ import {
   layerLine,
   mapText,
   placeText,
+  tookText,
 } from "../../../ui/viewer/words.js";
 
 const BLOCK = { kernel: 5, stride: 1, expansion: 6, channels_in: 112, channels_out: 112, se_ratio: 0.25, residual: true };
@@ -40,10 +41,10 @@ test("layers without a block say what they are", () => {
 });
 
 test("a map is described for those who cannot see it", () => {
-  const seen = { label: "cat", layerName: "5c", runName: "SGD", strength: 2.4, size: 224, signed: false };
+  const seen = { label: "cat", layerName: "5c", runName: "SGD", strength: 2.4, shown: 1.8, size: 224, signed: false };
   assert.equal(
     mapText({ ...seen, peak: { x: 47, y: 40 } }),
-    "Evidence for cat at layer 5c in the SGD run; strength 2.4; strongest at the upper left, around row 40, column 47",
+    "Evidence for cat at layer 5c in the SGD run; positive strength 1.8; strongest at the upper left, around row 40, column 47",
   );
   assert.equal(
     mapText({ ...seen, peak: null, strength: 0 }),
@@ -81,4 +82,12 @@ test("a file is named after what it shows, whatever the photo was called", () =>
   assert.equal(fileName(["../../etc/<img onerror=x>.JPG", "top"], "png"), "parallax-etc-img-onerror-x-top.png");
   assert.equal(fileName(["猫.webp", "top"], "npz"), "parallax-猫-top.npz");
   assert.equal(fileName([undefined], "npz"), "parallax.npz");
+});
+
+test("what it took is in milliseconds, or in seconds from one on", () => {
+  assert.equal(tookText("Grad-CAM", 0.0312), "Grad-CAM in 31 ms");
+  assert.equal(tookText("Eigen-CAM", 1.234), "Eigen-CAM in 1.2 s");
+  assert.equal(tookText("Grad-CAM", 0.0002), "Grad-CAM in 1 ms");
+  assert.equal(tookText("Grad-CAM", undefined), "Grad-CAM");
+  assert.equal(tookText(undefined, 1), "");
 });
