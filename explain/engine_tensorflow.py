@@ -27,11 +27,10 @@ class TensorFlowEngine:
         tensors = [model.get_layer(layer.keras_name).output for layer in layers]
         self._gated = [layer.name for layer in layers if layer.gates]
         gated = [model.get_layer(layer.gates).output for layer in layers if layer.gates]
-        self._model = keras.Model(model.inputs[0], [*tensors, *gated, model.outputs[0]])
-        side = model.inputs[0].shape[1]
-        units = model.outputs[0].shape[-1]
+        self._model = keras.Model(model.input, [*tensors, *gated, model.output])
+        units = model.output.shape[1]
         self._lock = threading.Lock()
-        picture = tf.TensorSpec((None, side, side, 3), tf.float32)
+        picture = tf.TensorSpec(model.input.shape, tf.float32)
         self._logits = tf.function(lambda images: self._model(images, training=False)[-1], input_signature=[picture])
 
         def both(images: Any, cotangents: Any) -> Any:
@@ -96,7 +95,7 @@ class Behind:
             images = tf.repeat(image, tf.shape(activations)[0], axis=0)
             return model._run_through_graph(images, operation_fn=operation)
 
-        picture = tf.TensorSpec((1, *model.inputs[0].shape[1:]), tf.float32)
+        picture = tf.TensorSpec((1, *model.input.shape[1:]), tf.float32)
         cells = tf.TensorSpec((None, *layer.shape), tf.float32)
         self._traced = tf.function(run, input_signature=[picture, cells])
         self._lock = threading.Lock()

@@ -85,6 +85,16 @@ def test_a_step_without_gradient_leaves_the_layers_after_it_theirs():
     np.testing.assert_allclose(found.gradients["after"], 3 * 0.01, rtol=1e-5)
 
 
+def test_photographs_and_cotangents_of_another_network_are_refused(engine):
+    """Nothing is broadcast: one row for one unit would be a target for all of them."""
+    for wrong in (photograph(SIZE // 2), photograph(SIZE)[..., :1], photograph(SIZE)[0]):
+        for call in (engine.logits, lambda image: engine(image, cotangents(1, 1))):
+            with pytest.raises((TypeError, ValueError)):
+                call(wrong)
+    with pytest.raises((TypeError, ValueError)):
+        engine(photograph(SIZE), cotangents(1, 1)[..., :1])
+
+
 def test_traced_once_for_each_number_of_targets(small):
     engine = TensorFlowEngine(small, layers_of(small))
     for photos, targets in ((1, 1), (3, 1), (1, 2), (2, 1), (3, 2)):
