@@ -2,7 +2,8 @@
 
 cosmic-ray makes the mutants: one operator, number, comparison, condition, loop or decorator changed at a time. Left
 out is what says nothing about the tests: bitwise operators in the place of arithmetic, which end in a TypeError among
-floats whatever a test expects, mutants of annotations, which end in one at import, and what is no longer Python.
+floats whatever a test expects, mutants of annotations, which end in one at import, what is no longer Python, and the
+`strict=True` of `zip`, which asserts what is so.
 `MISTAKES` adds the swaps that no operator makes, such as a gradient of the probability instead of the logit.
 
 A mutant is killed by a test that fails or never ends, and survives where all tests pass. Everything happens in a copy
@@ -159,7 +160,9 @@ def mutants(tree: Path, file: str) -> list[dict[str, Any]]:
         output = verdict.test or verdict.outcome
         session.set_result(item.job_id, WorkResult(WorkerOutcome.NORMAL, output, outcome, _difference(source, mutated)))
         done = f"{session.num_results}/{session.num_work_items}"
-        print(done, f"{file}:{mutation.start_pos[0]}", mutation.operator_name, outcome.value, output, flush=True)
+        print(
+            done, f"{file}:{mutation.start_pos[0]}", mutation.operator_name, verdict.outcome, verdict.test, flush=True
+        )
     rows = []
     for item, result in session.completed_work_items:
         (mutation,) = item.mutations
@@ -185,8 +188,15 @@ def _work(path: Path, source: str) -> Iterator[Any]:
     for item in session.work_items:
         (mutation,) = item.mutations
         mutated = mutate_code(source, get_operator(mutation.operator_name)(), mutation.occurrence)
+        text = source.splitlines()[mutation.start_pos[0] - 1]
+        asserts = text[: mutation.start_pos[1]].endswith("strict=")
         annotation = any(first <= mutation.start_pos < last for first, last in annotations)
-        if mutated and not annotation and not LEFT_OUT.match(mutation.operator_name) and _is_python(mutated):
+        if (
+            mutated
+            and not (asserts or annotation)
+            and not LEFT_OUT.match(mutation.operator_name)
+            and _is_python(mutated)
+        ):
             yield item
 
 
