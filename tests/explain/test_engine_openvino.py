@@ -3,6 +3,7 @@
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import keras
 import numpy as np
 import pytest
 
@@ -39,6 +40,10 @@ def test_every_photograph_and_target_gets_its_own_gradient(model, engine):
             for layer, activation, gradient in zip(layers, activations, gradients, strict=True):
                 assert off(result.activations[layer][photo], activation[0]) < 1e-4
                 assert off(result.gradients[layer][photo, target], gradient[0]) < 1e-4
+    assert tuple(result.gates) == layers[1:-1]
+    for layer, gates in result.gates.items():
+        expand = keras.Model(model.input, model.get_layer(f"block{layer}_se_expand").output)
+        assert off(gates, expand(images).numpy().mean((1, 2))) < 1e-4
 
 
 def test_more_targets_than_one_run_takes(engine, monkeypatch):
@@ -77,6 +82,26 @@ def test_compiled_graphs_are_few(model):
         engine(photograph(32), cotangents(1, targets))
     assert len(engine._compiled) == engine_openvino.MOST_COMPILED
     np.testing.assert_array_equal(engine(photograph(32), cotangents(1, 1)).gradients["top"], before)
+
+
+def test_the_graph_used_last_is_dropped_last(model):
+    engine = OpenVinoEngine(model, ["top"], 32)
+    for targets in (1, 2, 3, 4, 1, 5):
+        engine(photograph(32), cotangents(1, targets))
+    assert [targets for targets, _ in engine._compiled] == [3, 4, 1, 5]
+
+
+@pytest.mark.parametrize("threads", [None, 1])
+def test_compiled_for_float32_and_for_the_threads_asked_for(model, threads):
+    """The plugin's own choice may be bfloat16; its own number of threads is what a plain network gets."""
+    engine = OpenVinoEngine(model, ["top"], 32, threads=threads)
+    request, _ = engine._request(1, ("gradient",))
+    compiled = request.get_compiled_model()
+    assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
+    if threads is None:
+        plain = engine._core.compile_model(engine._network, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+        threads = plain.get_property("INFERENCE_NUM_THREADS")
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == threads
 
 
 def test_threads_get_their_own_answers(engine):
@@ -122,12 +147,15 @@ def test_compiled_graphs_are_kept_on_disk(model, tmp_path):
 
 
 def test_wrong_shapes_are_one_sentence(engine):
-    with pytest.raises(EngineError, match="32 x 32 pixels"):
-        engine(photograph(64), cotangents(1, 1))
+    for wrong in (photograph(64), photograph(16), photograph(32)[..., :1], photograph(32)[0]):
+        with pytest.raises(EngineError, match="32 x 32 pixels"):
+            engine(wrong, cotangents(1, 1))
     with pytest.raises(EngineError, match="2 photographs"):
         engine(photograph(32, photos=2), cotangents(1, 1))
     with pytest.raises(EngineError, match="3 units"):
         engine(photograph(32), np.ones((1, 1, 5), np.float32))
+    with pytest.raises(EngineError, match="1 photographs need as many rows"):
+        engine(photograph(32), np.ones((1, 0, 3), np.float32))
 
 
 def test_without_openvino_it_says_so(model, monkeypatch):
