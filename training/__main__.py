@@ -17,6 +17,9 @@ from models.store import resolve
 from training import data, recipes, tables
 from training.recipe import TrainingError
 
+MOST_LISTED = 12
+"""Runs of a study that `list` prints unless it is asked for that study."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
@@ -38,7 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    commands.add_parser("list", help="the recipes, their runs and results").set_defaults(run=_list)
+    listing = commands.add_parser("list", help="the recipes, their runs and results")
+    listing.add_argument("task", metavar="TASK", nargs="?", help="default: all, without the runs of large studies")
+    listing.set_defaults(run=_list)
 
     train = commands.add_parser("train", help="train a run and write its checkpoint")
     train.add_argument("name", metavar="TASK/RUN")
@@ -55,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--data", help="as in train")
     tune.add_argument("--weights", default="imagenet", help="as in train")
     tune.add_argument("--epochs", type=int, default=1, help="epochs for each rate")
+    tune.add_argument("--steps", type=int, help="steps of such an epoch; default: the run's own")
     tune.set_defaults(run=_tune)
 
     evaluate = commands.add_parser("evaluate", help="accuracy of a run on a split")
@@ -64,6 +70,27 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="one line of JSON")
     evaluate.add_argument("--save", action="store_true", help="write the result to the run's card")
     evaluate.set_defaults(run=_evaluate)
+
+    search = commands.add_parser("search", help="try hyperparameters at random; the same command goes on")
+    search.add_argument("task", metavar="TASK")
+    search.add_argument("--data", help="as in train")
+    search.add_argument("--trials", type=int, default=20, help="all together; default: 20")
+    search.add_argument("--out", type=Path, help="folder for the trials; default: runs/TASK_search")
+    search.set_defaults(run=_search)
+
+    sweep = commands.add_parser("sweep", help="train many runs of a study, each in its own process, for its table")
+    sweep.add_argument("task", metavar="TASK")
+    sweep.add_argument("--runs", nargs="+", default=[], metavar="NAME", help='names, with *: "b*"; default: all')
+    sweep.add_argument("--data", help="as in train")
+    sweep.add_argument("--weights", default="imagenet", help="as in train")
+    sweep.add_argument("--epochs", type=int, help="as in train")
+    sweep.add_argument("--test", action="store_true", help="evaluate each run on the test split too")
+    sweep.add_argument("--out", type=Path, help="folder of the studies; default: assets/studies")
+    sweep.set_defaults(run=_sweep)
+
+    study = commands.add_parser("study", help="write a study's table, curves and note from its trained runs")
+    study.add_argument("task", metavar="TASK")
+    study.set_defaults(run=_study)
 
     errors = commands.add_parser(
         "errors", help="what the shipped runs of a task get wrong, written for the Errors page"
@@ -76,28 +103,36 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _list(_: argparse.Namespace) -> int:
-    for task in recipes.names():
+def _list(asked: argparse.Namespace) -> int:
+    from training.studies import results
+
+    for task in [asked.task] if asked.task else recipes.names():
         recipe = recipes.find(task)
+        found = {one.run: one for one in results(recipe, CHECKPOINTS, tables.STUDIES)}
+        classes = f"{len(recipe.labels)} classes" if recipe.labels else "the data's own classes"
         print(
-            f"{task}  {recipe.architecture}, {len(recipe.labels)} classes, {recipe.input_size} px, "
-            f"{recipe.epochs} epochs of {recipe.hub}\n  original: {recipe.original}"
+            f"{task}  {recipe.architecture}, {classes}, {recipe.input_size} px, {recipe.epochs} epochs of "
+            f"{recipe.hub}\n  original: {recipe.original}"
         )
+        best = max(found.values(), key=lambda one: one.split("validation", "accuracy"), default=None)
+        print(f"  ours: {f'{_accuracies(best.card)} by {best.run}' if best else 'nothing trained yet'}")
+        many = len(recipe.plans) > MOST_LISTED and not asked.task
         for run, plan in recipe.plans.items():
-            print(
-                f"  {task}/{run:<12} {plan.optimizer.name:<5} {plan.optimizer.rate:<8g} seed {plan.seed}  "
-                f"{_result(task, run)}"
-            )
+            if run in found or not many:
+                said = _accuracies(found[run].card) if run in found else "not trained yet"
+                chosen = plan.optimizer
+                print(f"  {task}/{run:<12} {chosen.name:<5} {chosen.rate:<8g} seed {plan.seed}  {said}")
+        if many:
+            left = len(recipe.plans) - len(found)
+            print(f"  and {left} more, not trained yet: `python -m training list {task}` names them")
     return 0
 
 
-def _result(task: str, run: str) -> str:
-    try:
-        results = Card.read(CHECKPOINTS / task / run / "card.json").results
-    except ModelError:
-        return "not trained yet"
+def _accuracies(card: Card) -> str:
     return ", ".join(
-        f"{split} accuracy {found['accuracy']:.4f} (n {found['n']})" for split, found in results.items() if "n" in found
+        f"{split} accuracy {found['accuracy']:.4f} (n {found['n']})"
+        for split, found in card.results.items()
+        if "n" in found
     )
 
 
@@ -127,7 +162,9 @@ def _tune(asked: argparse.Namespace) -> int:
     import_keras()
     from training.tune import table_of, tune
 
-    rows = tune(recipe, run, plan, asked.data or f"hf://datasets/{recipe.hub}", asked.weights, asked.epochs, _say)
+    rows = tune(
+        recipe, run, plan, asked.data or f"hf://datasets/{recipe.hub}", asked.weights, asked.epochs, asked.steps, _say
+    )
     print(f"best: {rows[0]['learning_rate']} (validation loss {rows[0]['val_loss']}); all in {table_of(recipe.task)}")
     return 0
 
@@ -155,6 +192,34 @@ def _evaluate(asked: argparse.Namespace) -> int:
                 f"{key} {value:.4f}" if isinstance(value, float) else f"{key} {value}" for key, value in found.items()
             )
         )
+    return 0
+
+
+def _search(asked: argparse.Namespace) -> int:
+    recipe = recipes.find(asked.task)
+    import_keras()
+    from training.search import search, table_of
+
+    out = asked.out or Path("runs") / f"{recipe.task}_search"
+    search(recipe, asked.data or f"hf://datasets/{recipe.hub}", asked.trials, out, _say)
+    print(f"written to {table_of(recipe.task)}")
+    return 0
+
+
+def _sweep(asked: argparse.Namespace) -> int:
+    recipe = recipes.find(asked.task)
+    from training.sweep import sweep
+
+    source, out = asked.data or f"hf://datasets/{recipe.hub}", asked.out or tables.STUDIES
+    failed = sweep(recipe, asked.runs, source, asked.weights, CHECKPOINTS, out, asked.epochs, asked.test, say=_say)
+    print(f"written to {out / recipe.task}" + (f"; {len(failed)} runs failed" if failed else ""))
+    return 2 if failed else 0
+
+
+def _study(asked: argparse.Namespace) -> int:
+    from training.studies import write
+
+    print(f"written to {write(recipes.find(asked.task), CHECKPOINTS, tables.STUDIES)}")
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 
 class TrainingError(Exception):
@@ -34,8 +34,9 @@ class Stage:
 
     Attributes:
         epochs: how many.
-        trainable: `all`, `head`, or the first block that is trained, such as `5` (whole blocks; BatchNorm of the
-            backbone is frozen always).
+        trainable: `all`; `head`; the first block that is trained, such as `5`; or a share of the backbone's layers,
+            counted from the head, such as `80 %` (always whole blocks; BatchNorm of the backbone is always frozen).
+            Or `scratch`: all, BatchNorm too, from random weights.
         rate: factor on the optimizer's rate.
         views: how many augmented views a picture has, used in turn; None: another in each epoch. Where layers are
             frozen and views are bounded, what the frozen layers make of a view is computed once and kept.
@@ -80,12 +81,38 @@ class Plan:
         seed: of order, augmentation, dropout and head.
         steps: steps an epoch, or None for one pass over the data.
         batch_size: pictures a step, or None for the recipe's.
+        changes: fields of the recipe that are other for this run, such as its architecture.
     """
 
     optimizer: Optimizer
     seed: int = 0
     steps: int | None = None
     batch_size: int | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Space:
+    """What is searched at random, and how a trial ends.
+
+    Attributes:
+        run: the plan of the recipe whose network, views and seed are taken.
+        optimizers: names of classes of `keras.optimizers`.
+        rates: lowest and highest learning rate; drawn evenly on a logarithmic scale.
+        batch_sizes: pictures a step.
+        epochs: the most epochs of a trial.
+        patience: epochs without a better validation accuracy after which a trial is stopped; after half as many,
+            the learning rate is reduced.
+        reduction: the factor by which.
+    """
+
+    run: str
+    optimizers: tuple[str, ...]
+    rates: tuple[float, float]
+    batch_sizes: tuple[int, ...]
+    epochs: tuple[int, ...]
+    patience: int = 4
+    reduction: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -105,10 +132,15 @@ class Recipe:
         plans: its runs by name.
         hub: the data set's id on the Hugging Face Hub.
         original: what the study that this reproduces reported.
+        search: what `search` tries at random, or None.
+        columns: of the study's table, see `training.studies.COLUMNS`; empty for those of a pair of runs.
         dropout, head_norm: the head.
         fit: how a photograph becomes a square: `crop` or `squash`.
+        shares: splits that the data set on the Hub lacks, and the share of its training pictures that makes each.
+        subset: whether the data may have more classes than the task; the others' pictures are left out.
         warmup: share of a stage's steps in which the rate rises.
         label_smoothing: of the cross-entropy.
+        l2: factor of the summed squares of the trained kernels in the loss; biases and BatchNorm are left out.
     """
 
     task: str
@@ -120,14 +152,19 @@ class Recipe:
     plans: Mapping[str, Plan]
     hub: str
     original: str
+    search: Space | None = None
+    columns: tuple[str, ...] = ()
     architecture: str = "EfficientNetB0"
     input_size: int = 224
     source_size: int | None = None
     dropout: float = 0.2
     head_norm: bool = False
     fit: Literal["crop", "squash"] = "crop"
+    shares: Mapping[str, float] = field(default_factory=dict)
+    subset: bool = False
     warmup: float = 0.1
     label_smoothing: float = 0.0
+    l2: float = 0.0
 
     @property
     def epochs(self) -> int:

@@ -1,5 +1,6 @@
 """The studies, one file each, with their hyperparameters in one frozen table named RECIPE."""
 
+import inspect
 import pkgutil
 from importlib import import_module
 
@@ -20,6 +21,16 @@ def find(task: str) -> Recipe:
     if task not in names():
         raise TrainingError(f"There is no recipe for {task!r}; the recipes here are: {', '.join(names())}.")
     return import_module(f"{__name__}.{task}").RECIPE
+
+
+def describe(task: str) -> str:
+    """What the file of a recipe says of it.
+
+    Raises:
+        TrainingError: if there is none.
+    """
+    find(task)
+    return inspect.getdoc(import_module(f"{__name__}.{task}")) or ""
 
 
 def find_plan(name: str) -> tuple[Recipe, str, Plan]:
