@@ -5,9 +5,13 @@ found = explainer("photo.jpg", targets=("cat",))
 found.probabilities, found.maps["grad_cam"]["5c"]
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from explain.errors import EngineError, ExplainError, LayerError, PhotoError, TargetError
+
+# OpenVINO reports each import of it to a statistics server, unless this is not to be had.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 if TYPE_CHECKING:
     from explain.anatomy import MBConv
