@@ -13,6 +13,7 @@ of the tree; each mutant meets the tests in a process of its own, forked from on
 import ast
 import csv
 import difflib
+import gc
 import hashlib
 import importlib
 import json
@@ -114,6 +115,8 @@ def main(wanted: Sequence[str] = ()) -> int:
         return 2
     for module in WARM:
         importlib.import_module(module)
+    # A collection in a fork would touch, and so copy, all that it shares with this process.
+    gc.freeze()
     STUDY.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
@@ -283,8 +286,8 @@ def _run(tree: Path, tests: str, sender: Connection) -> None:
     with Path(os.devnull).open("w") as nowhere:
         for stream in (1, 2):
             os.dup2(nowhere.fileno(), stream)
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore", "-o", "addopts=--import-mode=importlib"]
-    status = pytest.main([*options, tests], plugins=[FirstFailure()])
+    options = "-x -q -p no:cacheprovider -W ignore --assert=plain -o addopts=--import-mode=importlib"
+    status = pytest.main([*options.split(), tests], plugins=[FirstFailure()])
     # Threads of the runtimes must not keep the process.
     os._exit(int(status))
 
