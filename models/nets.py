@@ -19,11 +19,12 @@ def CNN2(include_top: bool, weights: None, input_shape: tuple[int, int, int]) ->
 
 
 def CNN3(include_top: bool, weights: None, input_shape: tuple[int, int, int]) -> Any:
-    """Three stages, 32, 64 and 128 channels, with BatchNorm and dropout.
+    """Four stages, 32 to 256 channels, with BatchNorm.
 
-    The first stage has one convolution only: at full size a second one would cost as much as all the rest.
+    The first stage and the last have one convolution only: at full size a second one would cost as much as all the
+    rest, and where a cell sees the whole picture it adds little.
     """
-    return _network("cnn3", input_shape, stages=((32, 1), (64, 2), (128, 2)), norm=True, dropout=0.1)
+    return _network("cnn3", input_shape, stages=((32, 1), (64, 2), (128, 2), (256, 1)), norm=True)
 
 
 NETWORKS: dict[str, Callable[..., Any]] = {"CNN1": CNN1, "CNN2": CNN2, "CNN3": CNN3}

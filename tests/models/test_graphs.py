@@ -46,8 +46,8 @@ def test_an_unknown_network_is_refused():
 def test_the_small_networks_grow():
     built = [graphs.build(name, 32, 10) for name in nets.NETWORKS]
     convolutions = [sum(isinstance(layer, keras.layers.Conv2D) for layer in model.layers) for model in built]
-    assert convolutions == [2, 4, 5]
+    assert convolutions == [2, 4, 6]
     norms = [any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers) for model in built]
     assert norms == [False, False, True]
-    assert [model.get_layer("pool").input.shape[1:] for model in built] == [(16, 16, 32), (8, 8, 64), (4, 4, 128)]
+    assert [model.get_layer("pool").input.shape[1:] for model in built] == [(16, 16, 32), (8, 8, 64), (2, 2, 256)]
     assert all(model.layers[1](np.array([0.0, 255.0])).numpy().tolist() == [-1, 1] for model in built)

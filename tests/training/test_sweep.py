@@ -1,0 +1,214 @@
+"""Many runs of a study, one after the other: each once, whatever becomes of the others."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pyarrow
+import pyarrow.parquet as parquet
+import pytest
+from PIL import Image
+
+from models import Card
+from training import sweep
+from training.recipe import Augmentation, Stage, TrainingError
+from training.recipes import cifar100
+
+FINE = tuple(f"fine{index}" for index in range(100))
+
+
+def small(filters):
+    """A network as `keras.applications` has them: two blocks of one convolution each."""
+
+    def network(include_top, weights, input_shape):
+        x = inputs = keras.Input(input_shape)
+        for block in (1, 2):
+            x = keras.layers.Conv2D(filters, 3, strides=2, name=f"block{block}_conv")(x)
+            x = keras.layers.BatchNormalization(name=f"block{block}_bn")(x)
+            x = keras.layers.Activation("relu", name=f"block{block}_activation")(x)
+        return keras.Model(inputs, x)
+
+    return network
+
+
+@pytest.fixture(scope="module")
+def twins():
+    """Two networks among `keras.applications`."""
+    keras.applications.Small, keras.applications.Smaller = small(4), small(2)
+    yield ("Small", "Smaller")
+    del keras.applications.Small, keras.applications.Smaller
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Made pictures under CIFAR-100's columns: three of each superclass to train on, one to validate."""
+    folder = tmp_path_factory.mktemp("cifar100")
+    labels = cifar100.RECIPE.labels
+    features = {
+        "img": {"_type": "Image"},
+        "fine_label": {"names": list(FINE), "_type": "ClassLabel"},
+        "coarse_label": {"names": list(labels), "_type": "ClassLabel"},
+    }
+    random = np.random.default_rng(0)
+    for split, count in (("train", 3), ("validation", 1), ("test", 1)):
+        pictures = random.integers(0, 255, (count * len(labels), 32, 32, 3), "uint8")
+        coarse = np.arange(len(pictures)) % len(labels)
+        table = pyarrow.table(
+            {
+                "img": [{"bytes": png(picture), "path": None} for picture in pictures],
+                "fine_label": [int(index) * 5 for index in coarse],
+                "coarse_label": [int(index) for index in coarse],
+            }
+        )
+        metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+        parquet.write_table(table.replace_schema_metadata(metadata), folder / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+def png(picture):
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def recipe(twins):
+    """Two networks, two shares and two optimizers of the study, two steps each."""
+    names = {"Xception": twins[0], "EfficientNetB0": twins[1]}
+    plans = {}
+    for run, plan in cifar100.RECIPE.plans.items():
+        changes = dict(plan.changes)
+        chosen = changes["architecture"] in names and plan.optimizer.name in ("Adam", "SGD") and plan.steps is None
+        if chosen and changes["stages"][0].trainable in ("80 %", "head"):
+            changes["architecture"] = names[changes["architecture"]]
+            plans[run] = replace(
+                plan, steps=2, changes=changes | {"stages": (replace(changes["stages"][0], epochs=1),)}
+            )
+    return replace(
+        cifar100.RECIPE, plans=plans, input_size=32, source_size=None, batch_size=10, augmentation=Augmentation()
+    )
+
+
+@pytest.fixture(scope="module")
+def swept(recipe, data, tmp_path_factory):
+    """The folder of studies after the sweep, and what was said."""
+    out, said = tmp_path_factory.mktemp("studies"), []
+    failed = sweep.sweep(
+        recipe,
+        ["*-80-*", "*-head-*"],
+        str(data),
+        "random",
+        out / "none",
+        out,
+        test=True,
+        say=said.append,
+        train=sweep.train_one,
+    )
+    assert not failed
+    return out, said
+
+
+def rows_of(out):
+    with (out / "cifar100" / "table.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_table_has_the_studys_columns_and_a_row_for_each_run(recipe, swept):
+    rows = rows_of(swept[0])
+    assert tuple(rows[0]) == cifar100.RECIPE.columns
+    assert [row["run"] for row in rows] == list(recipe.plans)
+    assert {(row["architecture"], row["trainable"], row["optimizer"]) for row in rows} == {
+        (architecture, share, optimizer)
+        for architecture in ("Small", "Smaller")
+        for share in ("80 %", "head")
+        for optimizer in ("Adam", "SGD")
+    }
+    assert len(rows) == 8
+    for row in rows:
+        assert row["steps_per_epoch"] == "2"
+        assert 0 <= float(row["val_accuracy"]) <= 1
+        assert float(row["memory_mb"]) > 10
+        assert float(row["seconds"]) >= 0
+
+
+def test_it_leaves_cards_and_histories_and_no_weights(recipe, swept):
+    runs = swept[0] / "cifar100" / "runs"
+    assert {folder.name for folder in runs.iterdir()} == set(recipe.plans)
+    for folder in runs.iterdir():
+        assert {file.name for file in folder.iterdir()} == {"card.json", "history.csv"}
+        assert Card.read(folder / "card.json").results["test"]["n"] == 20
+
+
+def test_a_run_that_is_there_is_not_trained_again(recipe, swept, data):
+    def never(*_):
+        raise AssertionError
+
+    said = []
+    sweep.sweep(recipe, [], str(data), "random", swept[0] / "none", swept[0], say=said.append, train=never)
+    assert len(said) == 8
+    assert said[0] == f"1 of 8: cifar100/{next(iter(recipe.plans))} is there"
+
+
+def test_a_run_that_fails_stops_no_other(recipe, tmp_path):
+    def train(recipe, run, plan, source, weights, place, *rest):
+        if "sgd" in run:
+            raise TrainingError("it broke.")
+        made_card(recipe, run, plan, place)
+
+    said = []
+    failed = sweep.sweep(recipe, [], "data", "random", tmp_path, tmp_path, say=said.append, train=train)
+    assert len(failed) == 4
+    assert failed[0].endswith("-sgd: it broke.")
+    assert len(rows_of(tmp_path)) == 4
+
+
+def made_card(recipe, run, plan, place):
+    place.mkdir(parents=True)
+    Card(
+        recipe.task,
+        run,
+        "Small",
+        recipe.labels,
+        32,
+        20,
+        optimizer={"name": plan.optimizer.name, "learning_rate": 0.1, "schedule": "cosine"},
+        training={"stages": [{"epochs": 1, "trainable": "head"}], "steps_per_epoch": 2},
+        results={"validation": {"accuracy": 0.5, "loss": 1.0, "n": 20}},
+    ).write(place / "card.json")
+    (place / "history.csv").write_text("epoch,loss,accuracy,val_loss,val_accuracy\n1,1,0.5,1,0.5\n")
+
+
+def test_where_all_fail_the_first_reason_is_told(recipe, tmp_path):
+    def train(*_):
+        raise TrainingError("it broke.")
+
+    with pytest.raises(TrainingError, match=r"None of 8 runs of cifar100 could be trained; the first: .*: it broke"):
+        sweep.sweep(recipe, [], "data", "random", tmp_path, tmp_path, say=lambda _: None, train=train)
+
+
+def test_no_run_of_that_name_is_one_sentence(recipe):
+    with pytest.raises(TrainingError, match=r"No run of cifar100 is called vgg\* or nothing"):
+        sweep.chosen(recipe, ["vgg*", "nothing"])
+
+
+def test_a_process_tells_why_it_failed(recipe, tmp_path):
+    run, plan = next(iter(recipe.plans.items()))
+    with pytest.raises(TrainingError, match="There is no data folder nowhere"):
+        sweep.in_a_process(recipe, run, plan, "nowhere", "random", tmp_path / "run", None, False)
+
+
+def test_the_study_is_whole():
+    plans = cifar100.RECIPE.plans
+    shares = {plan.changes["stages"][0].trainable for plan in plans.values()}
+    assert shares == {"all", "90 %", "80 %", "head", "scratch"}
+    transferred = [plan for plan in plans.values() if plan.changes["stages"][0].trainable != "scratch"]
+    assert len({plan.changes["architecture"] for plan in transferred}) == 10
+    assert len({plan.optimizer.name for plan in transferred}) == 5
+    assert {plan.changes["input_size"] for plan in plans.values() if "input_size" in plan.changes} == {32, 78}
+    assert {plan.steps for plan in plans.values()} == {None, 250, 500, 1250}
+    assert plans["xception-90-adam"].changes["stages"] == (Stage(5, "90 %"),)
+    assert all(hasattr(keras.applications, plan.changes["architecture"]) for plan in transferred)
+    assert all(hasattr(keras.optimizers, plan.optimizer.name) for plan in plans.values())

@@ -1,0 +1,151 @@
+"""Train many runs of a study, each in a process of its own, and write the study's table.
+
+A run that is done is not trained again, and one that was stopped goes on after its last whole epoch, so the same
+command goes on with a sweep that was stopped. Only cards and histories are kept, in
+`assets/studies/<task>/runs/<run>/`: whoever wants a run's weights trains it by its name.
+"""
+
+import multiprocessing
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from models import ModelError
+from models.quiet import import_keras
+from training import studies
+from training.recipe import Plan, Recipe, TrainingError
+
+Train = Callable[..., None]
+
+
+def sweep(
+    recipe: Recipe,
+    patterns: Sequence[str],
+    source: str,
+    weights: str,
+    checkpoints: Path,
+    out: Path,
+    epochs: int | None = None,
+    test: bool = False,
+    say: Callable[[str], None] = print,
+    train: "Train | None" = None,
+) -> list[str]:
+    """Train the runs whose names fit and that are not trained yet, then write the study.
+
+    Args:
+        recipe: the study.
+        patterns: names of runs, with `*` for any part of a name; none for all runs.
+        source: the data, see `training.data.load`.
+        weights: as for `training.loop.train`.
+        checkpoints: where runs with weights lie.
+        out: the folder of all studies.
+        epochs: stop each training after so many, for a trial.
+        test: whether to evaluate each run on the test split too.
+        say: where a line of progress goes.
+        train: what trains one run; `in_a_process` by default.
+
+    Returns:
+        The runs that failed, each as a sentence; the others are trained all the same.
+
+    Raises:
+        TrainingError: if no run fits, or none could be trained.
+    """
+    wanted = chosen(recipe, patterns)
+    failed = []
+    for number, (run, plan) in enumerate(wanted.items(), 1):
+        trained, place = studies.places_of(recipe.task, run, checkpoints, out)
+        if any((folder / "card.json").is_file() for folder in (trained, place)):
+            say(f"{number} of {len(wanted)}: {recipe.task}/{run} is there")
+            continue
+        say(f"{number} of {len(wanted)}: {recipe.task}/{run}")
+        try:
+            (train or in_a_process)(recipe, run, plan, source, weights, place, epochs, test)
+        except (TrainingError, ModelError) as error:
+            failed.append(f"{run}: {error}")
+            say(failed[-1])
+    if len(failed) == len(wanted):
+        raise TrainingError(f"None of {len(wanted)} runs of {recipe.task} could be trained; the first: {failed[0]}")
+    studies.write(recipe, checkpoints, out)
+    return failed
+
+
+def chosen(recipe: Recipe, patterns: Sequence[str]) -> dict[str, Plan]:
+    """The plans whose names fit one of the patterns, in the recipe's order.
+
+    Raises:
+        TrainingError: if none fits.
+    """
+    plans = {
+        run: plan for run, plan in recipe.plans.items() if not patterns or any(fnmatchcase(run, p) for p in patterns)
+    }
+    if not plans:
+        raise TrainingError(
+            f"No run of {recipe.task} is called {' or '.join(patterns)}: see `python -m training list {recipe.task}`."
+        )
+    return plans
+
+
+def in_a_process(recipe: Recipe, run: str, plan: Plan, *rest: Any) -> None:
+    """Train one run in a new process, so that its memory is its own and a kill for memory ends nothing else.
+
+    Raises:
+        TrainingError: if the training fails or its process ends.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(theirs, recipe, run, plan, *rest))
+    process.start()
+    theirs.close()
+    try:
+        error = ours.recv()
+    except EOFError:
+        process.join()
+        raise TrainingError(f"its process ended with status {process.exitcode}, perhaps for lack of memory.") from None
+    process.join()
+    if error:
+        raise TrainingError(error)
+
+
+def _child(pipe: Any, *asked: Any) -> None:
+    import_keras()
+    try:
+        train_one(*asked)
+    except (TrainingError, ModelError) as error:
+        pipe.send(str(error))
+    except KeyboardInterrupt:
+        pipe.close()
+    else:
+        pipe.send(None)
+
+
+def train_one(
+    recipe: Recipe, run: str, plan: Plan, source: str, weights: str, place: Path, epochs: int | None, test: bool
+) -> None:
+    """Train one run in this process and leave its card, with the memory it took, and its history in `place`."""
+    from training.loop import train
+    from training.memory import peak
+
+    # Only a whole result bears the name that says it is done.
+    working = place.with_name(f"{place.name}.unfinished")
+    card = train(recipe, run, plan, source, weights, working, epochs, resume=True, say=lambda _: None)
+    card = replace(card, training=card.training | {"memory_mb": round(peak() / 1e6)})
+    if test:
+        card = replace(card, results=card.results | {"test": _tested(working, source, "test")})
+    card.write(working / "card.json")
+    (working / "model.weights.h5").unlink()
+    shutil.rmtree(place, ignore_errors=True)
+    working.rename(place)
+
+
+def _tested(folder: Path, source: str, split: str) -> dict[str, Any]:
+    from models import load
+    from training import data
+    from training.evaluate import evaluate
+
+    run = load(folder)
+    seen = run.card.preprocessing
+    pictures = data.load(source, split, run.labels, seen["source_size"] or run.input_size, seen["fit"])
+    return evaluate(run.model, pictures, run.card).summary() | {"sha256": pictures.sha256}
