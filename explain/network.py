@@ -10,6 +10,10 @@ from typing import Any
 
 from explain.errors import LayerError
 
+# Keras' own operations that hand on what they are given, and those that are linear themselves.
+PASSING = ("Concatenate", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze")
+LINEAR = ("Add", "Average", "AveragePooling2D", "BatchNormalization", "GlobalAveragePooling2D", "Rescaling", "Subtract")
+
 
 @dataclass(frozen=True)
 class Network:
@@ -19,7 +23,7 @@ class Network:
         model: flat functional `keras.Model` from pixels (B, S, S, 3) to logits (B, U).
         size: S, in pixels.
         units: U.
-        explains: `logits`, or `outputs` where the model ends in something that cannot be undone.
+        explains: `logits`, or `outputs` where the model ends in something that is neither linear nor can be undone.
     """
 
     model: Any
@@ -127,20 +131,39 @@ def _output(flat: Any, model: Any, name: str | None) -> Any:
 
 
 def _logits(flat: Any, output: Any) -> tuple[Any, str]:
-    """The tensor before a final sigmoid or softmax."""
+    """The tensor before a final sigmoid or softmax, be it a layer or a function; any other output as it is."""
     import keras
 
     last = output._keras_history.operation
     squashing = (keras.activations.sigmoid, keras.activations.softmax)
-    if isinstance(last, keras.layers.Softmax) or (
-        isinstance(last, keras.layers.Activation) and last.activation in squashing
-    ):
-        return last.input, "logits"
-    activation = getattr(last, "activation", keras.activations.linear)
-    if activation in squashing and isinstance(last, keras.layers.Dense):
+    activation = getattr(last, "activation", None)
+    if _is_own(last, "Softmax", "Sigmoid") or (_is_own(last, "Activation") and activation in squashing):
+        return last.input, _explains(last.input)
+    if activation in squashing and _is_own(last, "Dense"):
         config = last.get_config() | {"activation": "linear", "name": f"{last.name}_logits"}
         plain = keras.layers.Dense.from_config(config)
         logits = plain(last.input)
         plain.set_weights(last.get_weights())
         return logits, "logits"
-    return output, "logits" if activation in (None, keras.activations.linear) else "outputs"
+    return output, _explains(output)
+
+
+def _explains(output: Any) -> str:
+    return "logits" if _is_linear(output) else "outputs"
+
+
+def _is_linear(output: Any) -> bool:
+    """Whether a tensor is a linear function of features, as far as can be told."""
+    import keras
+
+    last = output._keras_history.operation
+    if hasattr(last, "activation"):
+        return last.activation in (None, keras.activations.linear)
+    if _is_own(last, *PASSING):
+        return all(map(_is_linear, keras.tree.flatten(last.input)))
+    return _is_own(last, *LINEAR)
+
+
+def _is_own(operation: Any, *names: str) -> bool:
+    """Whether it is one of Keras' own operations with these names; a person's class may do anything."""
+    return type(operation).__name__ in names and type(operation).__module__.startswith("keras.")

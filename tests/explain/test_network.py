@@ -6,6 +6,7 @@ import pytest
 
 from explain import Explainer, LayerError, TargetError
 from explain.formulas import FORMULAS
+from explain.network import network_of
 from tests.explain.networks import classifier, photograph, tiny
 
 SIZE = 64
@@ -161,6 +162,51 @@ def test_one_sigmoid_unit_is_explained_by_its_logit():
     assert np.allclose(mine.logits, other.logits, rtol=1e-4)
     assert mine.probabilities[1] == pytest.approx(float(squashed(PICTURES[0][None].astype("float32"))[0, 0]), rel=1e-4)
     assert np.allclose(mine.maps["grad_cam"]["top"], other.maps["grad_cam"]["top"], rtol=1e-3, atol=1e-7)
+
+
+def _ends_in(*steps, activation=None):
+    image = x = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Conv2D(4, 3, strides=4, activation="relu")(x)
+    x = _head(x, activation=activation)
+    for step in steps:
+        x = step(x)
+    return keras.Model(image, x)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Softmax(keras.layers.Layer):
+    """Somebody's own layer that is called as one of Keras' is."""
+
+    def call(self, x):
+        return x**2
+
+
+@pytest.mark.parametrize(
+    ("steps", "activation", "explains", "undone"),
+    [
+        ([], None, "logits", ""),
+        ([keras.layers.Reshape((3,)), keras.layers.Dropout(0.5)], None, "logits", ""),
+        ([keras.layers.BatchNormalization()], None, "logits", ""),
+        ([keras.layers.Softmax()], None, "logits", "softmax"),
+        ([keras.ops.sigmoid], None, "logits", "sigmoid"),
+        ([keras.ops.softmax], None, "logits", "softmax"),
+        ([], "softmax", "logits", "softmax"),
+        ([keras.layers.ReLU()], None, "outputs", ""),
+        ([keras.layers.LeakyReLU()], None, "outputs", ""),
+        ([keras.layers.ReLU(), keras.layers.Reshape((3,))], None, "outputs", ""),
+        ([keras.layers.LeakyReLU(), keras.layers.Softmax()], None, "outputs", "softmax"),
+        ([], "relu", "outputs", ""),
+        ([keras.ops.exp], None, "outputs", ""),
+        ([Softmax()], None, "outputs", ""),
+    ],
+)
+def test_it_says_whether_it_explains_logits_or_outputs(steps, activation, explains, undone):
+    model = _ends_in(*steps, activation=activation)
+    network = network_of(model)
+    assert network.explains == explains
+    image = PICTURES[0][None].astype("float32")
+    values, last = (one(image, training=False) for one in (network.model, model))
+    assert np.allclose(getattr(keras.ops, undone)(values) if undone else values, last, rtol=1e-5)
 
 
 def test_several_outputs_are_named(reference):
