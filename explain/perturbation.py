@@ -43,9 +43,10 @@ def score_cam(
     """Score-CAM: M_ij = sum_k w_k A_ijk with w = softmax_k f(I * s(up(A_k))) and s(x) = (x - min x) / (max x - min x).
 
     Wang et al., Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks (2020,
-    arXiv:1910.01279), algorithm 1 without the last ReLU. In units of the activations; weights are positive and sum
-    to 1. The paper's baseline f(black) is the same for every channel and falls out of the softmax. A channel without
-    contrast masks everything. `up` is linear, and puts cell i on pixel offset + stride * i, where it looks.
+    arXiv:1910.01279), definitions 2 and 3 and algorithm 1, without the last ReLU. In units of the activations; weights
+    are positive and sum to 1. The paper's baseline f(black) is the same for every channel and falls out of the softmax.
+    A channel without contrast masks everything. `up` is linear, and puts cell i on pixel offset + stride * i, where it
+    looks.
 
     Args:
         image: I (S, S, 3), 0..255.
@@ -98,8 +99,9 @@ def occlusion(
 ) -> np.ndarray:
     """Occlusion: M_p = the mean of f(I) - f(I with a grey square) over the squares that cover p. In units of the logit.
 
-    Zeiler and Fergus, Visualizing and Understanding Convolutional Networks (2014, arXiv:1311.2901), section 4.2,
-    where the score is drawn at the square's centre. Here positive means that the pixels speak for the class.
+    Zeiler and Fergus, Visualizing and Understanding Convolutional Networks (2014, arXiv:1311.2901), "Occlusion
+    Sensitivity", where the score is drawn at the square's centre. Here positive means that the pixels speak for the
+    class.
 
     Args:
         image: I (S, S, 3), 0..255.
@@ -139,9 +141,9 @@ def rise(
     """RISE: M_p = 1 / (keep N) sum_n (f(I * m_n) - mean f) m_n(p) over N random masks m. In units of the logit.
 
     Petsiuk et al., RISE: Randomized Input Sampling for Explanation of Black-box Models (2018, arXiv:1806.07421),
-    equation 6, with masks as in section 3.3: grids of `cells` x `cells` zeros and ones, enlarged linearly by one cell
-    more than the picture and moved by a random part of a cell. The paper's score is a probability; subtracting the
-    mean score makes 0 neutral for a logit, which has no zero of its own.
+    equation 6, with masks as in its section "Mask generation": grids of `cells` x `cells` zeros and ones, enlarged
+    linearly by one cell more than the picture and moved by a random part of a cell. The paper's score is a probability;
+    subtracting the mean score makes 0 neutral for a logit, which has no zero of its own.
 
     Args:
         image: I (S, S, 3), 0..255.
