@@ -1,7 +1,12 @@
 """The command line: pictures, numbers and a manifest for every photograph; one plain sentence for every mistake."""
 
 import json
+import os
+import pickle
+import zipfile
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -113,6 +118,60 @@ def test_what_cannot_be_done_is_one_plain_sentence(photos, tmp_path, capsys, wor
     assert "Traceback" not in said
     assert len([line for line in said.strip().splitlines() if line]) == 1
     assert not (tmp_path / "out").exists()
+
+
+class _Pickled:
+    def __reduce__(self):
+        return (Path.touch, (Path(os.environ["MARKER"]),))
+
+
+def _with_a_lambda(folder):
+    marker = os.environ["MARKER"]
+    run = keras.layers.Lambda(lambda x: (Path(marker).touch(), x)[1], output_shape=(8, 8, 3))
+    layers = [keras.Input((8, 8, 3)), run, keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(2)]
+    keras.Sequential(layers).save(folder / "theirs.keras")
+    Path(marker).unlink(missing_ok=True)
+
+
+def _with_a_module_beside_it(folder):
+    (folder / "their_module.py").write_text("import os, pathlib\npathlib.Path(os.environ['MARKER']).touch()\n")
+    _described(folder, {"module": "their_module", "class_name": "Net", "config": {}, "registered_name": "Net"})
+
+
+def _with_a_function_of_the_system(folder):
+    call = {"module": "builtins", "class_name": "function", "config": "exec", "registered_name": "function"}
+    layer = {"name": "x", "arguments": f"open({os.environ['MARKER']!r}, 'w')", "function": call}
+    inner = {"module": "keras.layers", "class_name": "Lambda", "config": layer, "registered_name": None}
+    net = {"layers": [inner], "name": "net"}
+    _described(folder, {"module": "keras", "class_name": "Sequential", "config": net, "registered_name": None})
+
+
+def _with_pickled_weights(folder):
+    _described(folder, {"module": "keras", "class_name": "Sequential", "config": {"layers": []}}, "model.weights.npz")
+
+
+def _described(folder, config, weights="model.weights.h5"):
+    with zipfile.ZipFile(folder / "theirs.keras", "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": keras.__version__}))
+        archive.writestr("config.json", json.dumps(config))
+        archive.writestr(weights, pickle.dumps(_Pickled()))
+
+
+@pytest.mark.parametrize(
+    "harm", [_with_a_lambda, _with_a_module_beside_it, _with_a_function_of_the_system, _with_pickled_weights]
+)
+def test_a_stranger_s_file_runs_nothing(photos, tmp_path, capsys, monkeypatch, harm):
+    marker = tmp_path / "marker"
+    monkeypatch.setenv("MARKER", str(marker))
+    monkeypatch.syspath_prepend(tmp_path)
+    harm(tmp_path)
+    words = [str(photos / "one" / "my cat.png"), "--model", str(tmp_path / "theirs.keras"), "--out", str(tmp_path)]
+    assert main(words) == 2
+    assert not marker.exists()
+    said = capsys.readouterr().err
+    assert "theirs.keras" in said
+    assert "Traceback" not in said
+    assert len(said.strip().splitlines()) == 1
 
 
 def test_export_writes_a_graph_that_gives_the_logits(tmp_path, shipped):
