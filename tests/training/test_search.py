@@ -1,0 +1,110 @@
+"""A random search is of what the recipe says, goes on after a stop, and looks at the test split once."""
+
+import csv
+from dataclasses import replace
+
+import keras
+import pytest
+
+from tests.training import studies
+from training import data, search, tables
+from training.evaluate import Evaluation
+from training.recipe import Plan, Space, Stage, TrainingError
+
+SPACE = Space(run="sgd", optimizers=("Adam", "SGD"), rates=(0.001, 0.1), batch_sizes=(4, 8), epochs=(2, 3), patience=2)
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    return studies.recipe(
+        search=SPACE,
+        plans={
+            "sgd": Plan(
+                studies.recipe().plans["sgd"].optimizer,
+                changes={"architecture": "CNN1", "input_size": 16, "stages": (Stage(1, "scratch"),)},
+            )
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def searched(recipe, hub_folder, tmp_path_factory):
+    """A search stopped while its second trial ended, then asked for again; what was said, and the rows."""
+    out = tmp_path_factory.mktemp("search")
+    said: list[str] = []
+    tested: list[data.Split] = []
+    evaluate = search.evaluate
+
+    def stop(line):
+        said.append(line)
+        if len(said) == 2:
+            raise KeyboardInterrupt
+
+    def noting(model, split, recipe) -> Evaluation:
+        tested.append(split)
+        return evaluate(model, split, recipe)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "STUDIES", out / "studies")
+        patch.setattr(search, "evaluate", noting)
+        with pytest.raises(KeyboardInterrupt):
+            search.search(recipe, str(hub_folder), 3, out / "trials", say=stop)
+        assert not tested
+        rows = search.search(recipe, str(hub_folder), 3, out / "trials", say=said.append)
+        with search.table_of("made").open(newline="") as file:
+            assert list(csv.DictReader(file)) == [{"test_accuracy": ""} | row for row in rows]
+    return said, rows, tested
+
+
+def test_a_stopped_search_goes_on_and_trains_no_trial_twice(searched):
+    said, rows, _ = searched
+    # Two before the stop, of which the second was lost; it and the third after; then the sentence on the best.
+    assert len(said) == 5
+    assert said[2] == said[1]
+    assert said[4].startswith("best of 3")
+    assert len({row["trial"] for row in rows}) == 3
+
+
+def test_trials_are_drawn_from_the_space(searched):
+    for row in searched[1]:
+        assert row["optimizer"] in SPACE.optimizers
+        assert SPACE.rates[0] <= float(row["learning_rate"]) <= SPACE.rates[1]
+        assert int(row["batch_size"]) in SPACE.batch_sizes
+        assert int(row["epochs"]) in SPACE.epochs
+        assert 1 <= int(row["epochs_trained"]) <= int(row["epochs"])
+    assert len({row["learning_rate"] for row in searched[1]}) == 3
+
+
+def test_the_best_on_validation_comes_first_and_alone_is_tested_once(searched, hub_folder):
+    _, rows, tested = searched
+    accuracies = [float(row["val_accuracy"]) for row in rows]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert [bool(row.get("test_accuracy")) for row in rows] == [True, False, False]
+    assert [split.sha256 for split in tested] == [data.load(str(hub_folder), "test", studies.LABELS, 16).sha256]
+
+
+def test_a_trial_stops_early_and_lowers_its_rate_first(recipe, hub_folder):
+    training, validation = (data.load(str(hub_folder), split, studies.LABELS, 16) for split in ("train", "validation"))
+    space = replace(SPACE, rates=(1e-9, 2e-9), epochs=(30,), optimizers=("SGD",), patience=4, reduction=0.5)
+    recipe = replace(recipe, **recipe.plans["sgd"].changes)
+    network = search._network(recipe, space, 0, training, validation, lambda _: None)
+    import keras_tuner
+
+    hp = keras_tuner.HyperParameters()
+    model = network.build(hp)
+    before = float(model.optimizer.learning_rate)
+    found = network.fit(hp, model, callbacks=[])
+    # Nothing is learned at such a rate, so the first epoch stays the best.
+    assert found["epochs_trained"] == 5
+    assert float(model.optimizer.learning_rate) == pytest.approx(before / 4)
+    assert isinstance(model.optimizer, keras.optimizers.SGD)
+
+
+def test_a_recipe_without_a_search_is_one_sentence(hub_folder, tmp_path):
+    with pytest.raises(TrainingError, match="The recipe of made has no search"):
+        search.search(studies.recipe(), str(hub_folder), 1, tmp_path)
+
+
+def test_a_search_has_a_trial(recipe, hub_folder, tmp_path):
+    with pytest.raises(TrainingError, match="at least one trial"):
+        search.search(recipe, str(hub_folder), 0, tmp_path)
