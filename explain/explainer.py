@@ -1,7 +1,10 @@
 """Explain a photograph: what a classifier says and where it looks, at every layer."""
 
+import os
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -19,8 +22,10 @@ from explain.perturbation import PERTURBATIONS, Progress, perturb
 
 Target = str | int
 ENGINES = ("auto", "openvino", "tensorflow")
-CHUNK = 8
-"""Photographs that go through an engine together; it bounds the memory of a batch."""
+MANY = 12
+"""Photographs of a batch from which on it pays to compile graphs that run side by side."""
+MOST_SIDE_BY_SIDE = 4
+"""Photographs of a batch that go through an engine at the same time; it bounds the memory of a batch."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,7 @@ class Explainer:
             TargetError: if a target is not one of the labels.
             EngineError: if there is no such method.
         """
-        return next(self._explain([self.see(picture)], [targets], methods, keep, seed, progress))
+        return self._explain(self._engine, picture, targets, methods, keep, seed, progress)
 
     def anatomy(self, picture: Any, layer: str, target: Target | None = None) -> MBConv:
         """What an MBConv block makes of one photograph, and which of its channels carry the score.
@@ -198,7 +203,7 @@ class Explainer:
         """Explain many photographs, each with its own targets; equal to as many single calls.
 
         Explanations come one after the other while later photographs are still to be read, so that memory stays
-        bounded however many there are.
+        bounded however many there are. Many photographs go through the engine side by side, where it can.
 
         Raises:
             TargetError: if there is not one list of targets for each photograph.
@@ -212,9 +217,25 @@ class Explainer:
     def _batch(
         self, pictures: list[Any], wanted: list[Any], methods: Sequence[str], keep: bool
     ) -> Iterator[Explanation]:
-        for first in range(0, len(pictures), CHUNK):
-            chunk = slice(first, first + CHUNK)
-            yield from self._explain([self.see(picture) for picture in pictures[chunk]], wanted[chunk], methods, keep)
+        # Only OpenVINO's engine gains by it, and perturbations use TensorFlow besides.
+        if self.engine == "openvino" and len(pictures) >= MANY and FORMULAS.keys() >= set(methods):
+            engine, calls = self._side_by_side
+        else:
+            engine, calls = self._engine, 1
+        ahead: deque[Future[Explanation]] = deque()
+        with ThreadPoolExecutor(calls) as pool:
+            for picture, targets in zip(pictures, wanted, strict=True):
+                ahead.append(pool.submit(self._explain, engine, picture, targets, methods, keep))
+                if len(ahead) > calls:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+
+    @cached_property
+    def _side_by_side(self) -> tuple[Engine, int]:
+        """An engine for many photographs, and how many go through it at a time."""
+        calls = min(self._threads or os.cpu_count() or 1, MOST_SIDE_BY_SIDE)
+        return (self._engine.side_by_side(calls) if calls > 1 else self._engine), calls
 
     def see(self, picture: Any) -> np.ndarray:
         """The picture as the network sees it, (S, S, 3) uint8."""
@@ -231,40 +252,26 @@ class Explainer:
 
     def _explain(
         self,
-        seen: list[np.ndarray],
-        wanted: list[Any],
+        engine: Engine,
+        picture: Any,
+        targets: Sequence[Target] | None,
         methods: Sequence[str],
         keep: bool,
         seed: int = 0,
         progress: Progress | None = None,
-    ) -> Iterator[Explanation]:
-        _check_methods(methods)
-        images = np.stack(seen).astype("float32")
-        if any(targets is None for targets in wanted) and self._units > 1:
-            best = self._engine.logits(images).argmax(axis=1)
-            wanted = [[int(one)] if targets is None else targets for targets, one in zip(wanted, best, strict=True)]
-        for index, targets in enumerate(wanted):
-            numbers = None if targets is None else [self._number(target) for target in targets]
-            yield self._one(seen[index], images[index : index + 1], numbers, methods, keep, seed, progress)
-
-    def _one(
-        self,
-        seen: np.ndarray,
-        image: np.ndarray,
-        numbers: list[int] | None,
-        methods: Sequence[str],
-        keep: bool,
-        seed: int,
-        progress: Progress | None,
     ) -> Explanation:
+        _check_methods(methods)
+        seen = self.see(picture)
         started = time.perf_counter()
+        image = seen[None].astype("float32")
+        numbers = None if targets is None else [self._number(target) for target in targets]
         if self._units == 1:
             # One logit has one gradient; the other class's evidence is its negative.
             rows = np.ones((1, 1), np.float32)
         else:
-            numbers = numbers or []
+            numbers = [int(engine.logits(image)[0].argmax())] if numbers is None else numbers
             rows = np.eye(self._units, dtype=np.float32)[numbers]
-        maps_alone = getattr(self._engine, "maps", None) if tuple(methods) == ("grad_cam",) and not keep else None
+        maps_alone = getattr(engine, "maps", None) if tuple(methods) == ("grad_cam",) and not keep else None
         if maps_alone is not None:
             # The graph makes these itself: activations and gradients need not leave it.
             values, layers = maps_alone(image, rows[None])
@@ -274,7 +281,7 @@ class Explainer:
             maps = {"grad_cam": {name: one[0] * signs[:, None, None] for name, one in layers.items()}}
             found = None
         else:
-            found = self._engine(image, rows[None])
+            found = engine(image, rows[None])
             logits, probabilities = _per_label(found.logits[0])
             numbers = [int(probabilities.argmax())] if numbers is None else numbers
             signs = self._signs(numbers)[None, :, None, None, None]

@@ -95,8 +95,8 @@ def test_the_graph_used_last_is_dropped_last(model):
 def test_compiled_for_float32_and_for_the_threads_asked_for(model, threads):
     """The plugin's own choice may be bfloat16; its own number of threads is what a plain network gets."""
     engine = OpenVinoEngine(model, ["top"], 32, threads=threads)
-    request, _ = engine._request(1, ("gradient",))
-    compiled = request.get_compiled_model()
+    with engine._request(1, ("gradient",)) as request:
+        compiled = request.get_compiled_model()
     assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
     if threads is None:
         plain = engine._core.compile_model(engine._network, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
@@ -117,6 +117,22 @@ def test_threads_get_their_own_answers(engine):
                 np.testing.assert_array_equal(result.activations[layer], expected.activations[layer])
 
 
+def test_calls_side_by_side_give_the_same_numbers(engine):
+    several = engine.side_by_side(3)
+    images = [photograph(32, seed=seed) for seed in range(6)]
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda image: several(image, cotangents(1, 2)), images * 4))
+    for result, image in zip(results, images * 4, strict=True):
+        expected = engine(image, cotangents(1, 2))
+        np.testing.assert_array_equal(result.logits, expected.logits)
+        for kind in ("activations", "gradients", "gates"):
+            for layer, values in getattr(expected, kind).items():
+                np.testing.assert_array_equal(getattr(result, kind)[layer], values)
+    assert several._settings["NUM_STREAMS"] == 3
+    assert "NUM_STREAMS" not in engine._settings
+    assert [requests.qsize() for requests in several._compiled.values()] == [3]
+
+
 def test_a_result_outlives_the_next_call(engine):
     first = engine(photograph(32, seed=1), cotangents(1, 1))
     kept = {layer: gradient.copy() for layer, gradient in first.gradients.items()}
@@ -130,6 +146,14 @@ def test_a_result_outlives_the_next_call(engine):
 def test_logits_without_gradients(model, engine):
     images = photograph(32, photos=3)
     assert off(engine.logits(images), model(images).numpy()) < 1e-4
+
+
+def test_logits_alone_are_a_network_without_cotangents(model):
+    engine = OpenVinoEngine(model, ["top"], 32)
+    engine.logits(photograph(32))
+    assert list(engine._compiled) == [(0, ())]
+    with engine._request(0, ()) as request:
+        assert [port.any_name for port in request.get_compiled_model().inputs] == ["image"]
 
 
 def test_the_model_is_left_alone(model):

@@ -1,0 +1,83 @@
+"""Many photographs are explained as each of them alone, in order, a few at a time."""
+
+import numpy as np
+import pytest
+
+from explain import Explainer, PhotoError, explainer
+from tests.explain.networks import classifier, photograph, tiny
+
+SIZE = 32
+PICTURES = [photograph(SIZE, seed=seed)[0].astype("uint8") for seed in range(7)]
+WANTED = [[0], [1, 2], None, [2], [0, 1, 2], None, [1]]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return classifier(tiny(SIZE))
+
+
+@pytest.fixture
+def side_by_side(monkeypatch):
+    monkeypatch.setattr(explainer, "MANY", 3)
+    monkeypatch.setattr(explainer.os, "cpu_count", lambda: 3)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("methods", [("grad_cam",), ("grad_cam", "layer_cam", "eigen_cam")])
+def test_side_by_side_is_one_by_one(model, side_by_side, methods, keep):
+    one = Explainer(model, engine="openvino")
+    together = list(one.batch(PICTURES, WANTED, methods, keep))
+    assert one._side_by_side[1] == 3
+    assert one._side_by_side[0] is not one._engine
+    for picture, wanted, found in zip(PICTURES, WANTED, together, strict=True):
+        alone = one(picture, wanted, methods, keep)
+        assert found.targets == alone.targets
+        np.testing.assert_array_equal(found.seen, alone.seen)
+        np.testing.assert_array_equal(found.logits, alone.logits)
+        assert tuple(found.maps) == methods
+        for method, layers in alone.maps.items():
+            for layer, maps in layers.items():
+                np.testing.assert_array_equal(found.maps[method][layer], maps)
+        assert (found.evidence is not None) == keep
+        if keep:
+            np.testing.assert_array_equal(found.gates["2b"], alone.gates["2b"])
+
+
+@pytest.mark.parametrize(
+    ("engine", "threads", "photographs", "methods"),
+    [("openvino", None, 2, ("grad_cam",)), ("openvino", 1, 7, ("grad_cam",)), ("tensorflow", None, 7, ("grad_cam",))],
+)
+def test_few_photographs_one_thread_and_tensorflow_go_one_by_one(
+    model, side_by_side, monkeypatch, engine, threads, photographs, methods
+):
+    one = Explainer(model, engine=engine, threads=threads, layers=("2b",))
+    asked = []
+    monkeypatch.setattr(type(one._engine), "side_by_side", lambda *_: asked.append(1), raising=False)
+    found = list(one.batch(PICTURES[:photographs], WANTED[:photographs], methods))
+    assert not asked
+    for picture, wanted, mine in zip(PICTURES, WANTED, found, strict=False):
+        assert np.array_equal(mine.maps["grad_cam"]["2b"], one(picture, wanted).maps["grad_cam"]["2b"])
+
+
+def test_photographs_are_read_as_they_are_needed(model, side_by_side, monkeypatch):
+    one = Explainer(model, engine="openvino", layers=("top",))
+    read = []
+    see = one.see
+    monkeypatch.setattr(one, "see", lambda picture: read.append(1) or see(picture))
+    given = one.batch(PICTURES * 5, [[0]] * 35)
+    assert not read
+    for number, _ in enumerate(given, 1):
+        assert number <= len(read) <= number + 3
+        if number == 20:
+            given.close()
+            break
+    assert len(read) <= 23
+
+
+def test_a_photograph_that_cannot_be_read_comes_after_those_before_it(model, side_by_side):
+    one = Explainer(model, engine="openvino", layers=("top",))
+    given = one.batch([*PICTURES[:4], b"words", *PICTURES])
+    for picture in PICTURES[:4]:
+        assert np.array_equal(next(given).logits, one(picture).logits)
+    with pytest.raises(PhotoError):
+        next(given)
