@@ -1,0 +1,197 @@
+"""The Gradio Space for people, in a real browser."""
+
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from gradio_client import Client, handle_file
+from PIL import Image
+from playwright.sync_api import expect
+
+from tests.explain import pictures
+from tests.spaces.gradio_space import PAIR, Space, running
+from tests.ui.conftest import browser_type_launch_args  # noqa: F401
+from tests.ui.tab import Tab, pixels, visit
+
+pytestmark = pytest.mark.browser
+
+LAYERS = "stem 1a 2a 2b 3a 3b 4a 4b 4c 5a 5b 5c 6a 6b 6c 6d 7a top".split()
+SIZES = {"a projector": (1280, 720), "a phone": (390, 844)}
+PAPER = {"light": "rgb(251, 251, 249)", "dark": "rgb(17, 19, 22)"}
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
+    with running(tmp_path_factory.mktemp("gradio")) as space:
+        yield space
+        assert space.asked == []
+        assert "Traceback" not in space.log.read_text(errors="replace")
+
+
+@pytest.fixture
+def look(space: Space, new_context: Callable) -> Iterator[Callable[..., Tab]]:
+    """Opens the page; whatever a test does there asks no other host and breaks nothing."""
+    tabs: list[Tab] = []
+
+    def open_tab(address: str = "/", **options) -> Tab:
+        context = new_context(**{"viewport": {"width": 1280, "height": 720}, "reduced_motion": "reduce"} | options)
+        tab = visit(context.new_page(), space.url + address)
+        tabs.append(tab)
+        return tab.ready()
+
+    yield open_tab
+    for tab in tabs:
+        assert not tab.errors
+        hosts = {urlsplit(url).netloc for url in tab.requests if urlsplit(url).scheme not in ("data", "blob")}
+        assert hosts == {urlsplit(space.url).netloc}
+
+
+@pytest.fixture(scope="module")
+def harbour() -> bytes:
+    return pictures.encoded(pictures.photograph(400, 300), "JPEG", quality=95)
+
+
+def test_the_page_opens_with_evidence_and_says_so_in_its_address(look):
+    tab = look()
+    tab.at("top")
+    expect(tab.page).to_have_title("Parallax")
+    expect(tab.page).to_have_url(re.compile(r"\?photo=chelsea#layer=top&class=cat&"))
+    expect(tab.button("chelsea")).to_have_attribute("aria-pressed", "true")
+    for run in ("SGD", "Adam"):
+        assert pixels(tab.evidence(run)).std() > 10
+    expect(tab.alert).to_have_count(0)
+
+
+def test_an_upload_is_explained_as_programs_hear_it(look, space, harbour, tmp_path):
+    tab = look("/?photo=china#layer=5c&class=dog&show=signed")
+    tab.at("5c")
+    before = set(space.files.rglob("*"))
+    tab.upload("a <b>harbour</b>.jpg", harbour)
+    tab.ready("a <b>harbour</b>.jpg")
+    expect(tab.page).to_have_url(re.compile(r"/#layer=5c&class=dog"))
+    # What the page is given never lies on the server's disk.
+    assert set(space.files.rglob("*")) <= before
+    path = tmp_path / "harbour.jpg"
+    path.write_bytes(harbour)
+    client = Client(space.url, verbose=False, analytics_enabled=False, download_files=tmp_path)
+    _, npz, _ = client.predict(handle_file(path), list(PAIR), ["5c"], ["dog"], api_name="/explain")
+    numbers = np.load(npz)
+    for run, shown in zip(PAIR, ("SGD", "Adam"), strict=True):
+        strength = np.abs(numbers[f"{run}/grad_cam/5c/dog"]).max()
+        said = re.search(r"strength ([\d.e−-]+)", tab.evidence(shown).get_attribute("aria-label") or "")
+        assert said is not None
+        assert float(said[1].replace("−", "-")) == pytest.approx(strength, rel=0.06)
+    seen = Image.fromarray(pixels(tab.seen)).resize((224, 224), Image.Resampling.BOX)
+    assert np.abs(np.asarray(seen, float) - numbers["seen"]).mean() < 3
+
+
+def test_depth_moves_without_the_server(look):
+    tab = look()
+    tab.at("top")
+    before = len(tab.requests)
+    tab.depth.focus()
+    for layer in LAYERS[-2::-1]:
+        tab.page.keyboard.press("ArrowLeft")
+        tab.at(layer)
+    expect(tab.page).to_have_url(re.compile("layer=stem"))
+    assert len(tab.requests) == before
+
+
+def test_a_bad_file_gets_a_sentence_and_the_last_photograph_stays(look, harbour):
+    tab = look("/?photo=nowhere")
+    expect(tab.alert).to_have_text("The page asked for something that is not here: reload it.")
+    tab.ready("chelsea")
+    tab.upload("good.jpg", harbour)
+    tab.ready("good.jpg")
+    expect(tab.alert).to_have_count(0)
+    before = pixels(tab.evidence("Adam"))
+    for name, content in pictures.BAD.items():
+        tab.upload(name, content())
+        expect(tab.alert).to_contain_text(f'"{name}"')
+        said = tab.alert.inner_text()
+        assert said.endswith(".") and said.count(". ") == 0
+        tab.ready("good.jpg")
+        assert np.array_equal(pixels(tab.evidence("Adam")), before)
+    tab.upload("enormous.jpg", bytes(20_000_001))
+    expect(tab.alert).to_have_text('"enormous.jpg" has more than 20 MB: make it smaller first.')
+    # Other runs are asked about the photograph that stands, not about the one that was refused.
+    tab.page.get_by_label("Right run").select_option(label="SGD seed 1")
+    expect(tab.evidence("SGD seed 1")).to_be_visible()
+    tab.ready("good.jpg")
+    expect(tab.alert).to_have_count(0)
+
+
+def test_other_runs_and_the_numbers_of_what_is_shown(look):
+    tab = look("/?photo=coffee&right=cats_vs_dogs/sgd-seed1")
+    tab.ready("coffee")
+    expect(tab.page.get_by_label("Right run")).to_have_value("cats_vs_dogs/sgd-seed1")
+    expect(tab.page).to_have_url(re.compile("right=cats_vs_dogs%2Fsgd-seed1"))
+    with tab.page.expect_download() as download:
+        tab.button("Download the numbers as npz").click()
+    assert download.value.suggested_filename == "parallax-coffee.npz"
+    numbers = np.load(io.BytesIO(Path(download.value.path()).read_bytes()))
+    runs = ("cats_vs_dogs/sgd", "cats_vs_dogs/sgd-seed1")
+    maps = {f"{run}/grad_cam/{layer}/{target}" for run in runs for layer in LAYERS for target in ("cat", "dog")}
+    assert maps < set(numbers.files)
+    tab.ready("coffee")
+
+
+def test_the_camera_gives_a_photograph_and_is_off_afterwards(look):
+    tab = look(permissions=["camera"])
+    tab.button("Camera").click()
+    dialog = tab.page.get_by_role("dialog", name="Camera")
+    expect(dialog).to_be_visible()
+    tab.page.wait_for_function("document.querySelector('video').videoWidth > 0")
+    tab.page.evaluate("globalThis.track = document.querySelector('video').srcObject.getTracks()[0]")
+    dialog.get_by_role("button", name="Take the photograph").click()
+    tab.ready("camera")
+    expect(dialog).to_be_hidden()
+    assert tab.page.evaluate("track.readyState") == "ended"
+
+
+def test_who_waits_is_told_the_place(look, space, harbour, tmp_path):
+    path = tmp_path / "harbour.jpg"
+    path.write_bytes(harbour)
+    client = Client(space.url, verbose=False, analytics_enabled=False, download_files=tmp_path)
+    tab = look()
+    tab.page.evaluate("""
+      globalThis.said = [];
+      const viewer = document.querySelector(".parallax-viewer").shadowRoot;
+      new MutationObserver(() => said.push(viewer.querySelector(".px-note").textContent))
+        .observe(viewer, { subtree: true, childList: true, characterData: true });
+    """)
+    jobs = [client.submit(handle_file(path), api_name="/explain") for _ in range(10)]
+    while not any((job.status().rank or 0) > 3 for job in jobs):
+        assert not all(job.done() for job in jobs)
+    tab.button("china").click()
+    tab.ready("china")
+    for job in jobs:
+        job.result()
+    assert any(re.fullmatch(r"Number \d of \d in the queue", words) for words in tab.page.evaluate("said"))
+
+
+@pytest.mark.parametrize("theme", PAPER)
+@pytest.mark.parametrize("size", SIZES)
+def test_it_fits_in_both_themes_and_does_not_look_like_gradio(look, size, theme):
+    width, height = SIZES[size]
+    tab = look(viewport={"width": width, "height": height}, color_scheme=theme)
+    tab.at("top")
+    page = tab.page
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == PAPER[theme]
+    expect(page.locator(".parallax")).to_have_attribute("data-theme", theme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if size == "a projector":
+        assert page.evaluate("document.documentElement.scrollHeight") <= height
+    expect(page.locator("footer")).to_have_count(0)
+    expect(page.locator("[data-testid=status-tracker]").locator("visible=true")).to_have_count(0)
+    fonts = page.evaluate("[...document.fonts].filter((font) => font.status === 'loaded').map((font) => font.family)")
+    assert fonts == []
+    found = Axe().run(page).response["violations"]
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+    assert not serious, json.dumps(serious, indent=1)[:3_000]
