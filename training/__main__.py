@@ -15,7 +15,9 @@ from models.card import Card
 from models.quiet import import_keras
 from models.store import resolve
 from training import data, recipes, tables
+from training.cache import GIGABYTE, MOST, Cache
 from training.recipe import TrainingError
+from training.setup import Setup
 
 MOST_LISTED = 12
 """Runs of a study that `list` prints unless it is asked for that study."""
@@ -53,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=int, help="default: the recipe's")
     train.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
     train.add_argument("--out", type=Path, help="default: assets/checkpoints/TASK/RUN")
+    train.add_argument("--mixed", action="store_true", help="compute in bfloat16, for devices that are fast in it")
+    train.add_argument("--devices", choices=("one", "all"), default="one", help="all: each has its share of a batch")
+    train.add_argument("--logs", type=Path, metavar="DIR", help="folder for TensorBoard")
+    train.add_argument("--cache-gb", type=float, default=MOST / GIGABYTE, help="disk for the output of frozen layers")
     train.set_defaults(run=_train)
 
     tune = commands.add_parser("tune", help="compare a run's learning rates on the validation split")
@@ -87,6 +93,14 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--test", action="store_true", help="evaluate each run on the test split too")
     sweep.add_argument("--out", type=Path, help="folder of the studies; default: assets/studies")
     sweep.set_defaults(run=_sweep)
+
+    pack = commands.add_parser("pack", help="write a split as TFRecord shards, for what does not fit in memory")
+    pack.add_argument("task", metavar="TASK")
+    pack.add_argument("--data", help="as in train")
+    pack.add_argument("--split", required=True, help="train, validation or test")
+    pack.add_argument("--out", type=Path, required=True, help="folder for the shards; name it as --data of train")
+    pack.add_argument("--shard-size", type=int, default=2048, metavar="N", help="pictures in a shard; default: 2048")
+    pack.set_defaults(run=_pack)
 
     study = commands.add_parser("study", help="write a study's table, curves and note from its trained runs")
     study.add_argument("task", metavar="TASK")
@@ -152,7 +166,8 @@ def _train(asked: argparse.Namespace) -> int:
         asked.out or CHECKPOINTS / recipe.task / run,
         asked.epochs,
         asked.resume,
-        say=_say,
+        _say,
+        Setup(Cache(most=int(asked.cache_gb * GIGABYTE)), asked.mixed, asked.devices == "all", asked.logs),
     )
     return 0
 
@@ -177,7 +192,8 @@ def _evaluate(asked: argparse.Namespace) -> int:
     run = load(place)
     seen = run.card.preprocessing
     size = seen.get("source_size") or run.input_size
-    split = data.load(asked.data, asked.split, run.labels, size, seen.get("fit", "crop"))
+    parts = {"shares": run.card.data.get("shares"), "subset": run.card.data.get("subset", False)}
+    split = data.load(asked.data, asked.split, run.labels, size, seen.get("fit", "crop"), **parts)
     found = evaluate(run.model, split, run.card).summary()
     if asked.save:
         if not (place / "card.json").is_file():
@@ -220,6 +236,14 @@ def _study(asked: argparse.Namespace) -> int:
     from training.studies import write
 
     print(f"written to {write(recipes.find(asked.task), CHECKPOINTS, tables.STUDIES)}")
+    return 0
+
+
+def _pack(asked: argparse.Namespace) -> int:
+    recipe = recipes.find(asked.task)
+    from training.records import pack
+
+    pack(recipe, asked.data or f"hf://datasets/{recipe.hub}", asked.split, asked.out, asked.shard_size, _say)
     return 0
 
 

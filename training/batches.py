@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 
 from training import views
+from training.recipe import TrainingError
+from training.setup import share
 
 
 def batches_of(source: views.Source, labels: np.ndarray, size: int, steps: int, seed: int, epoch: int) -> Any:
@@ -15,19 +17,27 @@ def batches_of(source: views.Source, labels: np.ndarray, size: int, steps: int, 
     Args:
         source: views of the pictures, or what frozen layers make of them.
         labels: (N,) of the pictures.
-        size: pictures a batch; without a remainder only the last batch of one pass is smaller.
+        size: pictures a batch, of all processes together; the last batch of one pass may be smaller.
+
+    Raises:
+        TrainingError: if the devices cannot share a batch.
     """
     import keras
 
+    mine = share()
+    if size % mine.devices:
+        raise TrainingError(f"A batch of {size} pictures cannot be shared by {mine.devices} devices.")
     one_pass = steps == -(-len(labels) // size)
     order = np.resize(views.order(len(labels), seed, epoch), len(labels) if one_pass else steps * size)
+    # Of the last batch as much as all devices can share.
+    order = order[: len(order) - len(order) % mine.devices]
 
     class Batches(keras.utils.PyDataset):
         def __len__(self) -> int:
             return -(-len(order) // size)
 
         def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-            chosen = order[index * size :][:size]
+            chosen = np.split(order[index * size :][:size], mine.parts)[mine.part]
             return source(chosen, epoch).astype("float32"), labels[chosen]
 
     return Batches(workers=1)

@@ -1,40 +1,25 @@
 """What the frozen part of a network makes of each view of each picture: computed once and kept on disk.
 
-Features are stored as float16 in a memory-mapped file whose name follows from the weights, the pictures and the views,
-so that every training with the same frozen part (another optimizer, another rate, a resumed one) finds them again.
-A file may be removed at any time; it is then computed anew.
+Where they are kept follows from the weights, the pictures and the views, so that every training with the same frozen
+part (another optimizer, another rate, a resumed one) finds them again.
 """
 
 import hashlib
 import json
-import os
 import re
-import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from training.cache import Cache, Store
 from training.freeze import Cut
+from training.setup import alone, twin
 from training.views import Views
 
-FOLDER = Path(os.environ.get("PARALLAX_FEATURES", Path.home() / ".cache" / "parallax" / "features"))
-GIGABYTE = 1_000_000_000
-MOST = 20 * GIGABYTE
-"""Bytes that all features together may take."""
 CHUNK = 8
 """Pictures in one run of OpenVINO: more no longer fit the caches."""
-
-
-@dataclass(frozen=True)
-class Cache:
-    """Where features are kept, and how many bytes they may take together; 0 keeps none."""
-
-    folder: Path = FOLDER
-    most: int = MOST
 
 
 class Features:
@@ -85,47 +70,6 @@ class Features:
         self._say(f"What the frozen layers make of the pictures is not kept, but computed in every epoch: {why}.")
 
 
-class Store:
-    """A memory-mapped file of features, (views, pictures, ...) float16, and which of them are `known`.
-
-    Raises:
-        OSError: if it would take more than the cache may or the disk has.
-    """
-
-    def __init__(self, cache: Cache, key: str, shape: tuple[int, ...]):
-        self._file, self._index = cache.folder / f"{key}.features", cache.folder / f"{key}.known.npy"
-        size = 2 * int(np.prod(shape))
-        cache.folder.mkdir(parents=True, exist_ok=True)
-        if not self._file.is_file() or self._file.stat().st_size != size:
-            _make_room(cache, size)
-            _reserve(self._file, size)
-            self._index.unlink(missing_ok=True)
-        os.utime(self._file)
-        self.values = np.memmap(self._file, np.float16, "r+", shape=shape)
-        self.known = np.zeros(shape[:2], bool)
-        if self._index.is_file():
-            self.known |= np.load(self._index)
-        self._kept = int(self.known.sum())
-
-    def put(self, view: int, indices: np.ndarray, features: np.ndarray) -> bool:
-        """Store features; False if they are too large for float16."""
-        if np.abs(features).max() > np.finfo(np.float16).max:
-            return False
-        self.values[view, indices] = features
-        self.known[view, indices] = True
-        return True
-
-    def keep(self) -> None:
-        """Write the features to disk and then, only then, that they are there."""
-        if self.known.sum() == self._kept:
-            return
-        self.values.flush()
-        unfinished = self._index.with_suffix(f".{os.getpid()}.npy")
-        np.save(unfinished, self.known)
-        unfinished.replace(self._index)
-        self._kept = int(self.known.sum())
-
-
 def _key(cut: Cut, source: Views) -> str:
     """A name for what these weights make of these views of these pictures."""
     digest = hashlib.sha256()
@@ -135,35 +79,6 @@ def _key(cut: Cut, source: Views) -> str:
     facts = [vars(source.augmentation), source.size, source.seed, source.count, source.pictures.shape, cut.name]
     digest.update(json.dumps(facts).encode())
     return digest.hexdigest()[:32]
-
-
-def _make_room(cache: Cache, size: int) -> None:
-    """Remove the features that were not used for longest until `size` bytes more may be taken."""
-    if size > cache.most:
-        raise OSError(f"they would take {size / GIGABYTE:.1f} GB, and {cache.most / GIGABYTE:.1f} GB are allowed")
-    files = sorted(cache.folder.glob("*.features"), key=lambda file: file.stat().st_mtime)
-    taken = sum(file.stat().st_size for file in files)
-    for file in files:
-        free = shutil.disk_usage(cache.folder).free
-        if taken + size <= cache.most and size <= free:
-            break
-        taken -= file.stat().st_size
-        file.with_suffix(".known.npy").unlink(missing_ok=True)
-        file.unlink()
-
-
-def _reserve(file: Path, size: int) -> None:
-    """Give a new file its place on the disk: a memory map that meets a full disk would end the process."""
-    file.unlink(missing_ok=True)
-    with file.open("wb") as content:
-        try:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(content.fileno(), 0, size)
-            else:
-                content.truncate(size)
-        except OSError:
-            file.unlink()
-            raise
 
 
 Forward = Callable[[np.ndarray], np.ndarray]
@@ -231,7 +146,10 @@ def _openvino(model: Any, cut: Cut) -> Forward | None:
 
 
 def _keras(cut: Cut) -> Forward:
+    front = twin(cut.front)
+
     def forward(pictures: np.ndarray) -> np.ndarray:
-        return np.asarray(cut.front.predict_on_batch(pictures.astype("float32")), np.float32)
+        with alone():
+            return np.asarray(front.predict_on_batch(pictures.astype("float32")), np.float32)
 
     return forward

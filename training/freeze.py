@@ -1,9 +1,13 @@
 """Which layers a stage trains, and the network cut in two where the trained ones begin."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from training.recipe import TrainingError
+
+BLOCK = re.compile(r"(block_?\d+[a-z]?|conv\d+_block\d+|expanded_conv_\d+)_")
+"""How `keras.applications` names the layers of a block."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class Cut:
 
 
 def unfreeze(model: Any, trainable: str) -> None:
-    """Train the head and whole blocks from `trainable` on; BatchNorm of the backbone stays frozen.
+    """Train the head and whole blocks from `trainable` on; BatchNorm of the backbone stays frozen,
+    except from scratch.
 
     Args:
         model: a graph of `models.graphs.build`.
@@ -37,7 +42,8 @@ def unfreeze(model: Any, trainable: str) -> None:
     pool = _place_of_pool(model)
     first = _first(model, trainable)
     for index, layer in enumerate(model.layers):
-        frozen_norm = index < pool and isinstance(layer, keras.layers.BatchNormalization)
+        norm = isinstance(layer, keras.layers.BatchNormalization)
+        frozen_norm = norm and index < pool and trainable != "scratch"
         layer.trainable = index >= first and not frozen_norm
 
 
@@ -50,18 +56,25 @@ def cut(model: Any, trainable: str) -> Cut | None:
 
     # What is pooled is a fraction of what enters the pooling, and there are no weights in between.
     first = _place_of_pool(model) + 1 if trainable == "head" else _first(model, trainable)
+    entering = _entering(model, first)
+    if len(entering) != 1:
+        return None
+    tensor = entering.pop()
+    return Cut(
+        keras.Model(model.input, tensor), keras.Model(tensor, model.output), tensor._keras_history.operation.name
+    )
+
+
+def _entering(model: Any, first: int) -> set[Any]:
+    """The activations that enter the layers from `first` on."""
     after = set(model.layers[first:])
-    entering = {
+    return {
+        tensor
+        for layer in after
         # The first node is the network's own; others come from graphs that share the layer.
-        tensor: tensor._keras_history.operation
-        for layer in model.layers[first:]
         for tensor in layer._inbound_nodes[0].input_tensors
         if tensor._keras_history.operation not in after
     }
-    if len(entering) != 1:
-        return None
-    ((tensor, layer),) = entering.items()
-    return Cut(keras.Model(model.input, tensor), keras.Model(tensor, model.output), layer.name)
 
 
 def _place_of_pool(model: Any) -> int:
@@ -70,11 +83,25 @@ def _place_of_pool(model: Any) -> int:
 
 def _first(model: Any, trainable: str) -> int:
     """The place of the first trained layer."""
-    if trainable == "all":
+    if trainable in ("all", "scratch"):
         return 0
+    pool = _place_of_pool(model)
     if trainable == "head":
-        return _place_of_pool(model)
+        return pool
+    if share := re.fullmatch(r"(\d+) ?%", trainable):
+        return _whole(model, round(pool * (1 - int(share[1]) / 100)))
     for index, layer in enumerate(model.layers):
         if layer.name.startswith(f"block{trainable}"):
             return index
     raise TrainingError(f"{model.name} has no block {trainable!r} to train from.")
+
+
+def _whole(model: Any, first: int) -> int:
+    """The last place at or before `first` where a block begins: one activation enters, from another block."""
+    places = [BLOCK.match(layer.name) for layer in model.layers]
+    blocks = [place[1] if place else None for place in places]
+    for index in range(first, 0, -1):
+        begins = blocks[index] is None or blocks[index] != blocks[index - 1]
+        if begins and len(_entering(model, index)) == 1:
+            return index
+    return 0

@@ -6,6 +6,8 @@ from typing import Any
 
 from training import data
 from training.recipe import Plan, Recipe, Stage, TrainingError
+from training.records import Packed
+from training.setup import MIXED
 
 
 @dataclass(frozen=True)
@@ -16,10 +18,11 @@ class Job:
         recipe, run, plan: what to train; the recipe's batch is that of the plan.
         stages: the recipe's, or the beginning of them for a trial.
         steps: an epoch.
-        training, validation: the pictures.
+        training, validation: the pictures; those to train on may be streamed.
         base: what the card says of the base weights.
         weights: what was asked for as base weights.
         out: the checkpoint folder.
+        mixed: whether layers compute in bfloat16.
     """
 
     recipe: Recipe
@@ -27,11 +30,12 @@ class Job:
     plan: Plan
     stages: tuple[Stage, ...]
     steps: int
-    training: data.Split
+    training: data.Split | Packed
     validation: data.Split
     base: dict[str, str]
     weights: str
     out: Path
+    mixed: bool = False
 
     @property
     def epochs(self) -> int:
@@ -51,6 +55,9 @@ class Job:
             "augmentation": vars(recipe.augmentation),
             "input size": [recipe.input_size, recipe.source_size, recipe.fit],
             "head": [recipe.units, recipe.dropout, recipe.head_norm, recipe.label_smoothing],
+            # Only where it is asked for, so that a training begun before it could be goes on.
+            **({"L2": recipe.l2} if recipe.l2 else {}),
+            **({"precision": MIXED} if self.mixed else {}),
             "data set": self.training.sha256,
             "file of base weights": self.base.get("sha256", self.base["name"]),
         }

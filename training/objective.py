@@ -1,12 +1,64 @@
 """What a stage minimises, and with which optimizer and rate."""
 
+from collections.abc import Callable
 from typing import Any
 
 from training.recipe import Plan, Recipe, Stage
 
 
 def prepare(model: Any, recipe: Recipe, plan: Plan, stage: Stage, steps: int) -> None:
-    """Compile a network, or the rest of one, for a stage of so many steps an epoch."""
+    """Compile a network, or the rest of one, for a stage of so many steps an epoch.
+
+    Where the recipe asks for L2, the loss is the sum of cross-entropy and L2, and the metric `cross_entropy` has the
+    former alone.
+    """
+    import keras
+
+    loss = cross_entropy(recipe.units, recipe.label_smoothing)
+    if recipe.units == 1:
+        metrics: list[Any] = [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
+    else:
+        metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+    if recipe.l2:
+        metrics.append(keras.metrics.MeanMetricWrapper(loss, name="cross_entropy"))
+        penalise(model, recipe.l2)
+    optimizer = _optimizer(recipe, plan, stage, steps)
+    optimizer.build(model.trainable_variables)
+    model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=False)
+
+
+def cross_entropy(units: int, smoothing: float) -> Callable[[Any, Any], Any]:
+    """The cross-entropy (B,) of logits (B, units) with class indices (B,), in nats.
+
+    With smoothing the wanted distribution is (1 - smoothing) of the class and smoothing of all classes alike
+    (Szegedy et al., Rethinking the Inception Architecture, 2016, section 7).
+    """
+    import keras
+
+    def one(labels: Any, logits: Any) -> Any:
+        labels = keras.ops.cast(keras.ops.reshape(labels, (-1, 1)), logits.dtype)
+        return keras.losses.binary_crossentropy(labels, logits, from_logits=True, label_smoothing=smoothing)
+
+    def several(labels: Any, logits: Any) -> Any:
+        wanted = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), units, dtype=logits.dtype)
+        return keras.losses.categorical_crossentropy(wanted, logits, from_logits=True, label_smoothing=smoothing)
+
+    return one if units == 1 else several
+
+
+def penalise(model: Any, l2: float) -> None:
+    """Add l2 times the summed squares of every trained kernel to the loss; biases and BatchNorm, vectors, are left out.
+
+    What is frozen has no part in it: it would only raise the loss by a constant.
+    """
+    import keras
+
+    for variable in model.trainable_variables:
+        if len(variable.shape) > 1:
+            variable.regularizer = keras.regularizers.L2(l2)
+
+
+def _optimizer(recipe: Recipe, plan: Plan, stage: Stage, steps: int) -> Any:
     import keras
 
     chosen = plan.optimizer
@@ -17,12 +69,4 @@ def prepare(model: Any, recipe: Recipe, plan: Plan, stage: Stage, steps: int) ->
         warmup = max(1, round(total * recipe.warmup))
         falling = max(1, total - warmup)
         rate = keras.optimizers.schedules.CosineDecay(0.0, falling, warmup_target=peak, warmup_steps=warmup)
-    optimizer = getattr(keras.optimizers, chosen.name)(learning_rate=rate, **chosen.options)
-    if recipe.units == 1:
-        loss: Any = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing)
-        accuracy: Any = keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)
-    else:
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-    optimizer.build(model.trainable_variables)
-    model.compile(optimizer=optimizer, loss=loss, metrics=[accuracy], jit_compile=False)
+    return getattr(keras.optimizers, chosen.name)(learning_rate=rate, **chosen.options)

@@ -121,7 +121,7 @@ class Recipe:
 
     Attributes:
         task: its name.
-        labels: class names; two labels and one unit mean (negative, positive).
+        labels: class names, or none for those of the data; two labels and one unit mean (negative, positive).
         units: number of logits.
         architecture: a network of `keras.applications`.
         input_size: side of the square that the network sees, in pixels.

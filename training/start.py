@@ -24,7 +24,7 @@ def start(model: Any, architecture: str, weights: str) -> dict[str, str]:
     """Load the backbone's weights into a graph of `models.graphs.build`.
 
     Args:
-        weights: `imagenet` (Keras' own, downloaded once) or a file for the backbone.
+        weights: `imagenet` (Keras' own, downloaded once), a file for the backbone, or `random`.
 
     Returns:
         What the card says of them.
@@ -32,6 +32,8 @@ def start(model: Any, architecture: str, weights: str) -> dict[str, str]:
     Raises:
         TrainingError: if they cannot be had or belong to another network.
     """
+    if weights == "random":
+        return {"name": "random"}
     if weights == "imagenet":
         return _imagenet(model, architecture)
     file = Path(weights)

@@ -91,7 +91,7 @@ def check(out: Path, epoch: int, settings: Mapping[str, Any]) -> None:
     except (OSError, KeyError, ValueError) as error:
         raise _damaged(out, epoch) from error
     asked = json.loads(json.dumps(settings))
-    other = [name for name in asked if found.get(name) != asked[name]]
+    other = [name for name in found | asked if found.get(name) != asked.get(name)]
     if other:
         raise TrainingError(
             f"The training in {out} was begun with another {' and another '.join(other)}; "
@@ -109,7 +109,9 @@ def read_history(out: Path, epochs: int) -> list[dict[str, float]]:
         return []
     try:
         with (out / "history.csv").open(newline="") as rows:
-            history = [{key: float(row[key]) for key in HISTORY} for row in csv.DictReader(rows)][:epochs]
+            table = csv.DictReader(rows)
+            columns = [*HISTORY, *(name for name in table.fieldnames or () if name not in HISTORY)]
+            history = [{key: float(row[key]) for key in columns} for row in table][:epochs]
     except (OSError, KeyError, TypeError, ValueError):
         history = []
     if [row["epoch"] for row in history] != list(range(1, epochs + 1)):
@@ -118,13 +120,14 @@ def read_history(out: Path, epochs: int) -> list[dict[str, float]]:
 
 
 def write_history(out: Path, history: list[dict[str, float]]) -> None:
-    """Write the rows as CSV, six digits each."""
+    """Write the rows as CSV, six digits each; with L2 they have two columns more, into which the loss is split."""
     unfinished = out / "unfinished.csv"
     with unfinished.open("w", newline="") as file:
-        writer = csv.DictWriter(file, HISTORY)
+        columns = list(history[0])
+        writer = csv.DictWriter(file, columns)
         writer.writeheader()
         for row in history:
-            writer.writerow({key: int(row[key]) if key == "epoch" else f"{row[key]:.6g}" for key in HISTORY})
+            writer.writerow({key: int(row[key]) if key == "epoch" else f"{row[key]:.6g}" for key in columns})
     unfinished.replace(out / "history.csv")
 
 

@@ -8,6 +8,8 @@ from models import Card
 from training import data
 from training.evaluate import Evaluation
 from training.job import Job
+from training.records import Packed
+from training.setup import MIXED
 
 
 def card_of(job: Job, history: list[dict[str, float]], found: Evaluation) -> Card:
@@ -44,12 +46,16 @@ def card_of(job: Job, history: list[dict[str, float]], found: Evaluation) -> Car
             "warmup": recipe.warmup,
             "augmentation": vars(recipe.augmentation),
             "label_smoothing": recipe.label_smoothing,
+            "l2": recipe.l2,
             "rates_tried": list(chosen.tried),
             "why_this_rate": why,
             "batch_norm": "frozen",
+            "precision": MIXED if job.mixed else "float32",
         },
         data={
             "hub": recipe.hub,
+            "shares": dict(recipe.shares),
+            "subset": recipe.subset,
             "train": _facts(job.training),
             "validation": _facts(job.validation),
         },
@@ -65,7 +71,7 @@ def card_of(job: Job, history: list[dict[str, float]], found: Evaluation) -> Car
     )
 
 
-def _facts(split: data.Split) -> dict[str, str | int]:
+def _facts(split: data.Split | Packed) -> dict[str, str | int]:
     return {"sha256": split.sha256, "n": len(split), "skipped": len(split.skipped)}
 
 

@@ -92,6 +92,11 @@ class Views:
         """The number of the view that an epoch uses."""
         return epoch % self.count if self.count else epoch
 
+    def of(self, picture: np.ndarray, index: int, epoch: int) -> np.ndarray:
+        """The view that an epoch has of one picture that is not at hand in `pictures`, (size, size, 3) uint8."""
+        affine = matrix(self.augmentation, len(picture), self.size, self.seed, self.view(epoch), index)
+        return view(picture, affine, self.size)
+
     def __call__(self, indices: Sequence[int] | np.ndarray, epoch: int) -> np.ndarray:
         return views(self.pictures, indices, self.augmentation, self.size, self.seed, self.view(epoch))
 

@@ -10,8 +10,9 @@ import pytest
 
 from tests.training import studies
 from training import loop, views
-from training.features import Cache
+from training.cache import Cache
 from training.recipe import Recipe
+from training.setup import Setup
 
 EPOCHS = 4
 
@@ -26,12 +27,14 @@ class Training:
         model: as it was saved.
         card: as it was written.
         cache: where the output of frozen layers is kept.
+        setup: how else it runs.
         said: the lines of progress.
     """
 
     def __init__(self, out: Path, source: Path, base: Path):
         self.out, self.source, self.base = out, source, base
         self.cache = Cache(out.parent / "features")
+        self.setup = Setup()
         self.batches: list[str] = []
         self.said: list[str] = []
         self.first: list[np.ndarray] = []
@@ -71,7 +74,7 @@ class Training:
                 self.out,
                 resume=resume,
                 say=self.said.append,
-                cache=self.cache,
+                setup=replace(self.setup, cache=self.cache),
             )
         return self
 

@@ -9,7 +9,7 @@ import pytest
 from models import load
 from tests.training import studies
 from tests.training.runs import EPOCHS, assert_same_end, same
-from training import loop
+from training import stages
 from training.evaluate import Evaluation
 from training.job import shorten
 from training.objective import prepare
@@ -124,7 +124,7 @@ def test_a_large_seed_sets_every_dropout():
     model = keras.Sequential([keras.layers.Dropout(0.5)])
     states = set()
     for seed, epoch in ((2**32 - 1, 3), (0, 3), (0, 4)):
-        loop.reseed(model, seed, epoch)
+        stages.reseed(model, seed, epoch)
         states.add(tuple(np.asarray(model.layers[0].seed_generator.state)))
     assert len(states) == 3
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.training import studies
 from tests.training.runs import EPOCHS, Training, assert_same_end
-from training import loop, state
+from training import loop, stages, state
 from training.recipe import Augmentation, Stage, TrainingError
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 def kill(training, epoch: int, batch: int, **changes) -> None:
     """Train until a batch of an epoch (from 0) is asked for, and stop there as Ctrl-C would."""
-    ask = loop.batches_of
+    ask = stages.batches_of
 
     def batches_of(*asked):
         batches = ask(*asked)
@@ -36,7 +36,7 @@ def kill(training, epoch: int, batch: int, **changes) -> None:
         return batches
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop, "batches_of", batches_of)
+        patch.setattr(stages, "batches_of", batches_of)
         training(**changes)
 
 

@@ -7,11 +7,11 @@ import pytest
 from models import graphs
 from tests.training import studies
 from training import data
-from training.features import Cache
+from training.cache import Cache
 from training.freeze import unfreeze
 from training.job import Job
-from training.loop import Trained
 from training.recipe import Stage, TrainingError
+from training.stages import Trained
 
 BLOCKS = ["1a", "2a", "2b", "3a", "3b", "4a", "4b", "4c", "5a", "5b", "5c", "6a", "6b", "6c", "6d", "7a"]
 

@@ -1,0 +1,122 @@
+"""Pictures streamed from shards are the pictures held in memory."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.training import studies
+from tests.training.runs import Training, assert_same_end, same
+from tests.training.test_data import refused
+from training import data, records, views
+from training.recipe import Augmentation, Stage, TrainingError
+
+# Small enough that the shuffle's buffer holds all.
+RECIPE = studies.recipe(stages=(Stage(2),), input_size=32)
+
+
+@pytest.fixture(scope="module")
+def shards(hub_folder, tmp_path_factory):
+    """The made pictures in shards of five."""
+    out = tmp_path_factory.mktemp("shards")
+    for split in ("train", "validation", "test"):
+        records.pack(RECIPE, str(hub_folder), split, out, shard=5, say=lambda _: None)
+    return out
+
+
+def test_the_shards_hold_what_the_source_holds(shards, hub_folder):
+    assert len(list(shards.glob("train-*-of-00004.tfrecord"))) == 4
+    packed, source = (data.load(str(folder), "train", studies.LABELS, studies.SIDE) for folder in (shards, hub_folder))
+    assert np.array_equal(packed.pictures, source.pictures)
+    assert np.array_equal(packed.labels, source.labels)
+    assert packed.digests == source.digests
+    assert packed.names == source.names
+    # Another order of the classes is none of the shards' business.
+    turned = data.load(str(shards), "train", studies.LABELS[::-1], studies.SIDE)
+    assert np.array_equal(turned.labels, 1 - packed.labels)
+
+
+def batches(shards, steps: int, epoch: int = 0, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
+    streamed = records.packed(str(shards), "train", RECIPE)
+    source = views.Views(np.empty(0), RECIPE.augmentation, RECIPE.input_size, seed, None)
+    return [(seen.numpy(), labels.numpy()) for seen, labels in streamed.batches(source, 6, steps, epoch)]
+
+
+def keys(found: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[bytes, int]]:
+    return [
+        (picture.tobytes(), int(label)) for seen, labels in found for picture, label in zip(seen, labels, strict=True)
+    ]
+
+
+def test_an_epoch_of_shards_sees_the_views_that_memory_sees_in_an_order_of_its_own(shards, hub_folder):
+    split = data.load(str(hub_folder), "train", studies.LABELS, 32)
+    in_memory = views.views(split.pictures, range(16), RECIPE.augmentation, 32, seed=0, epoch=1).astype("float32")
+    wanted = [(picture.tobytes(), int(label)) for picture, label in zip(in_memory, split.labels, strict=True)]
+    found = keys(batches(shards, 3, epoch=1))
+    assert [len(labels) for _, labels in batches(shards, 3)] == [6, 6, 4]
+    assert sorted(found) == sorted(wanted)
+    assert found != wanted
+    assert keys(batches(shards, 3, epoch=1)) == found
+    assert keys(batches(shards, 3, epoch=1, seed=1)) != found
+
+
+def test_fewer_and_more_steps_than_a_pass(shards):
+    assert [len(labels) for _, labels in batches(shards, 2)] == [6, 6]
+    many = batches(shards, 5)
+    assert [len(labels) for _, labels in many] == [6] * 5
+    assert len(set(keys(many))) == 16
+
+
+def test_in_the_same_order_shards_train_what_memory_trains(
+    training, shards, hub_folder, base_weights, tmp_path, monkeypatch
+):
+    # Augmented, but by the same seed; one shard and no shuffling, against an order that is the file's.
+    out = tmp_path / "one"
+    for split in ("train", "validation"):
+        records.pack(RECIPE, str(training.source), split, out, say=lambda _: None)
+    monkeypatch.setattr(records, "SHUFFLED", 1)
+    monkeypatch.setattr(views, "order", lambda count, seed, epoch: np.arange(count))
+    streamed = Training(tmp_path / "streamed", out, training.base)(RECIPE)
+    training(RECIPE)
+    assert streamed.history == training.history
+    assert same(streamed.last, training.last)
+    assert streamed.card.data["train"]["n"] == 16
+    # Validation is in memory either way.
+    assert streamed.card.data["validation"]["n"] == 8
+    assert_same_end(streamed, training)
+
+
+def test_unreadable_pictures_are_left_out_and_other_classes_refused(tmp_path):
+    rows = studies.rows_of((100, 100))
+    rows[7] = ("torn.jpg", rows[7][1][:60], 0)
+    studies.write_parquet(tmp_path / "train-0.parquet", rows, studies.features_of(label=studies.LABELS))
+    out = tmp_path / "shards"
+    assert records.pack(RECIPE, str(tmp_path), "train", out, say=lambda _: None) == 199
+    facts = json.loads((out / "train.json").read_text())
+    assert facts["skipped"] == ["torn.jpg"]
+    assert len(records.packed(str(out), "train", RECIPE)) == 199
+    with pytest.raises(TrainingError, match="other classes"):
+        records.packed(str(out), "train", studies.recipe(labels=("dog", "cat")))
+    refused(str(out), "test", studies.LABELS, 32, match="no split 'test'; it has: train")
+    rows[8] = rows[9] = rows[7]
+    studies.write_parquet(tmp_path / "train-0.parquet", rows, studies.features_of(label=studies.LABELS))
+    with pytest.raises(TrainingError, match="3 of 200 pictures cannot be read"):
+        records.pack(RECIPE, str(tmp_path), "train", tmp_path / "bad", say=lambda _: None)
+    assert not list((tmp_path / "bad").iterdir())
+
+
+def test_shards_that_are_cut_short_are_one_sentence(shards, tmp_path):
+    for file in shards.glob("test*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    file = min(tmp_path.glob("test-*"))
+    file.write_bytes(file.read_bytes()[:-9])
+    refused(str(tmp_path), "test", studies.LABELS, 32, match="damaged; pack the split again")
+    (tmp_path / "test.json").write_text("{")
+    refused(str(tmp_path), "test", studies.LABELS, 32, match=r"test\.json is damaged")
+
+
+def test_the_augmentation_of_a_streamed_view_is_that_of_its_place():
+    kind = Augmentation(rotation=20, flip=True)
+    picture = studies.picture(1, 1)
+    source = views.Views(np.stack([picture] * 3), kind, 32, 0, 2)
+    assert np.array_equal(source.of(picture, 2, 5), source([2], 5)[0])

@@ -1,0 +1,147 @@
+"""Splits that a source lacks, classes that a task leaves out, and TensorFlow Datasets."""
+
+import hashlib
+import sys
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tests.training import studies
+from tests.training.studies import LABELS, features_of, rows_of, write_hub, write_parquet
+from tests.training.test_data import assert_is_made, refused, write_folders
+from training import data, sources
+from training.recipe import TrainingError
+
+SIDE = studies.SIDE
+SHARES = {"validation": 0.25, "test": 0.25}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """60 pictures in a training split and nothing else."""
+    folder = tmp_path_factory.mktemp("whole")
+    write_parquet(folder / "train-0.parquet", rows_of((30, 30)), features_of(labels=LABELS))
+    return folder
+
+
+def load(folder, split, **changes) -> data.Split:
+    return data.load(str(folder), split, LABELS, SIDE, **({"shares": SHARES} | changes))
+
+
+def test_shares_of_the_training_pictures_are_disjoint_and_all_of_them(whole):
+    parts = {split: load(whole, split) for split in ("train", *SHARES)}
+    digests = [digest for part in parts.values() for digest in part.digests]
+    every = data.load(str(whole), "train", LABELS, SIDE)
+    assert sorted(digests) == sorted(every.digests)
+    assert len(set(digests)) == 60
+    assert [len(part) for part in parts.values()] == pytest.approx([30, 15, 15], abs=6)
+    assert len({part.sha256 for part in (*parts.values(), every)}) == 4
+    again = load(whole, "validation")
+    assert again.digests == parts["validation"].digests
+    assert again.sha256 == parts["validation"].sha256
+
+
+def test_a_picture_that_is_there_twice_is_in_one_split(tmp_path, whole):
+    rows = rows_of((30, 30))
+    twice = [(f"copy-{name}", content, label) for name, content, label in rows]
+    write_parquet(tmp_path / "train-0.parquet", [*twice[::-1], *rows], features_of(labels=LABELS))
+    # Neither does its place in the file decide.
+    assert set(load(tmp_path, "test").digests) == set(load(whole, "test").digests)
+    assert len(load(tmp_path, "test")) == 2 * len(load(whole, "test"))
+
+
+def test_splits_that_the_source_has_are_its_own(tmp_path):
+    write_hub(tmp_path)
+    assert len(load(tmp_path, "train")) == 16
+    assert len(load(tmp_path, "validation")) == 8
+    (tmp_path / "data" / "validation-00000-of-00001.parquet").unlink()
+    assert len(load(tmp_path, "test")) == 10
+    assert len(load(tmp_path, "train", shares={"validation": 0.5, "test": 0.5})) < 16
+
+
+def test_class_folders_without_splits_are_divided(tmp_path):
+    write_folders(tmp_path, counts=(20, 20))
+    parts = [load(tmp_path, split) for split in ("train", *SHARES)]
+    assert sorted(digest for part in parts for digest in part.digests) == sorted(
+        data.load(str(tmp_path), None, LABELS, SIDE).digests
+    )
+    refused(str(tmp_path), "test", LABELS, SIDE, match="no split 'test'")
+
+
+def test_the_classes_of_a_subset_are_taken_and_the_others_left_out(tmp_path):
+    names = ("horse", "dog", "cat")
+    write_parquet(tmp_path / "train-0.parquet", rows_of((2, 2), classes=(2, 1)), features_of(label=names))
+    rows = [(f"h{number}.png", studies.png(studies.picture(1, 90 + number)), 0) for number in range(2)]
+    write_parquet(tmp_path / "train-1.parquet", rows, features_of(label=names))
+    refused(str(tmp_path), "train", LABELS, SIDE, match="horse")
+    assert_is_made(load(tmp_path, "train", shares={}, subset=True))
+    write_folders(tmp_path / "folders")
+    write_folders(tmp_path / "folders", counts=(1,), names=("horse",))
+    assert_is_made(load(tmp_path / "folders", None, shares={}, subset=True))
+    with pytest.raises(TrainingError, match="no pictures of: sheep"):
+        data.load(str(tmp_path / "folders"), None, (*LABELS, "sheep"), SIDE, subset=True)
+
+
+def test_the_classes_of_the_data(tmp_path, whole, hub_folder):
+    assert tuple(sources.find(str(whole)).classes()) == LABELS
+    write_folders(tmp_path / "flat", names=("oak", "elm"))
+    write_folders(tmp_path / "split" / "train", names=("oak", "elm"))
+    assert sources.find(str(tmp_path / "flat")).classes() == ["elm", "oak"]
+    assert sources.find(str(tmp_path / "split")).classes() == ["elm", "oak"]
+
+
+@pytest.fixture
+def tfds(monkeypatch):
+    """A stand-in for TensorFlow Datasets with one data set, `made`, whose pictures it gives as they are stored."""
+    module = ModuleType("tensorflow_datasets")
+
+    class Image:
+        pass
+
+    class ClassLabel:
+        names = ("dog", "cat")
+
+    class Builder:
+        prepared = False
+        info = SimpleNamespace(
+            splits={"train": None, "test": None}, features={"image": Image(), "label": ClassLabel(), "id": object()}
+        )
+
+        def download_and_prepare(self):
+            self.prepared = True
+
+        def as_dataset(self, split, decoders, shuffle_files):
+            assert self.prepared
+            assert decoders == {"image": "as stored"}
+            assert not shuffle_files
+            rows = rows_of((2, 2), classes=(1, 0))
+            return [{"image": content, "label": np.int64(label), "id": name} for name, content, label in rows]
+
+    def builder(name):
+        if name != "made":
+            raise ValueError(f"Dataset {name} not found.\nAvailable: made")
+        return Builder()
+
+    module.builder, module.as_numpy = builder, iter
+    module.features = SimpleNamespace(Image=Image, ClassLabel=ClassLabel)
+    module.decode = SimpleNamespace(SkipDecoding=lambda: "as stored")
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", module)
+    return module
+
+
+def test_tensorflow_datasets(tfds):
+    split = data.load("tfds://made", "train", LABELS, SIDE)
+    assert_is_made(split)
+    assert split.names[0] == "train 0"
+    assert split.digests[0] == hashlib.sha256(studies.png(studies.picture(0, 0))).hexdigest()
+    assert len(data.load("tfds://made", "train", LABELS, SIDE, shares={"validation": 0.5})) < 4
+    assert sources.find("tfds://made").classes() == ("dog", "cat")
+    refused("tfds://made", "holdout", LABELS, SIDE, match="no split 'holdout'; it has: train, test")
+    refused("tfds://made", "train", ("oak", "elm"), SIDE, match="dog, cat")
+    refused("tfds://other", "train", LABELS, SIDE, match="other could not be had from TFDS .Dataset other not found.")
+
+
+def test_without_tensorflow_datasets_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    refused("tfds://made", "train", LABELS, SIDE, match="pip install tensorflow-datasets")

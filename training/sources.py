@@ -1,0 +1,286 @@
+"""Where photographs with labels come from: parquet files in Hub layout, class folders, the Hub, TFDS, TFRecord shards.
+
+A source gives rows (name, bytes of the picture's file, the task's label) in a fixed order and knows no picture size.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from training.recipe import TrainingError
+
+Row = tuple[str, bytes, int]
+
+
+class Source(Protocol):
+    """What every source can do."""
+
+    @property
+    def splits(self) -> Sequence[str]:
+        """The names of its splits; none where it is one whole."""
+        ...
+
+    def classes(self) -> Sequence[str]:
+        """The names of its classes, in its own order."""
+        ...
+
+    def rows(self, split: str | None, labels: Sequence[str], subset: bool, digest: Any) -> Iterator[Row]:
+        """The pictures of a split whose class is the task's; `digest` is updated with all that they are read from."""
+        ...
+
+
+def find(source: str) -> Source:
+    """The source of a name as in `training.data.load`.
+
+    Raises:
+        TrainingError: if there is none, or it holds nothing of use.
+    """
+    if source.startswith("tfds://"):
+        return Tfds(source.removeprefix("tfds://"))
+    folder = _snapshot(source) if source.startswith("hf://") else Path(source)
+    if not folder.is_dir():
+        raise TrainingError(f"There is no data folder {source}.")
+    if any(folder.glob("*.tfrecord")):
+        from training.records import Records
+
+        return Records(folder)
+    if any(folder.rglob("*.parquet")):
+        return Parquet(folder, source)
+    return ClassFolders(folder, source)
+
+
+def rows_of(
+    source: str, split: str | None, labels: Sequence[str], digest: Any, shares: Mapping[str, float], subset: bool
+) -> Iterator[Row]:
+    """The rows of a split, also of one that is only a share of the training pictures; see `training.data.load`."""
+    found = find(source)
+    lacking = {name: share for name, share in shares.items() if name not in found.splits}
+    if not lacking or split not in ("train", *lacking):
+        yield from found.rows(split, labels, subset, digest)
+        return
+    digest.update(json.dumps([split, lacking]).encode())
+    for row in found.rows("train" if found.splits else None, labels, subset, digest):
+        if _part(row[1], lacking) == split:
+            yield row
+
+
+def _part(content: bytes, shares: Mapping[str, float]) -> str:
+    """The split that a picture belongs to, drawn from its bytes: so that the same picture twice is in one split."""
+    draw = int.from_bytes(hashlib.sha256(b"split" + content).digest()[:8]) / 2**64
+    for name, share in shares.items():
+        if draw < share:
+            return name
+        draw -= share
+    return "train"
+
+
+def _snapshot(source: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    name = source.removeprefix("hf://").removeprefix("datasets/")
+    try:
+        return Path(snapshot_download(name, repo_type="dataset", allow_patterns=["*.parquet", "*/*.parquet"]))
+    except Exception as error:
+        raise TrainingError(f"The data set {name} could not be fetched from the Hub ({_reason(error)}).") from error
+
+
+class Parquet:
+    """A folder with `<split>-*.parquet` files, as on the Hub; columns are found by their declared features."""
+
+    def __init__(self, folder: Path, source: str):
+        self._files, self._source = sorted(folder.rglob("*.parquet")), source
+        self.splits = sorted({file.name.split("-")[0] for file in self._files})
+
+    def classes(self) -> Sequence[str]:
+        features, _, classes = _features(self._files[0])
+        if len(classes) > 1:
+            raise TrainingError(f"{self._source} has several labels: {', '.join(classes)}.")
+        return features[classes[0]]["names"]
+
+    def rows(self, split: str | None, labels: Sequence[str], subset: bool, digest: Any) -> Iterator[Row]:
+        if split not in self.splits:
+            known = ", ".join(self.splits)
+            if split:
+                raise TrainingError(f"{self._source} has no split {split!r}; it has: {known}.")
+            raise TrainingError(f"{self._source} has splits, and one must be chosen: {known}.")
+        for file in self._files:
+            if file.name.startswith(f"{split}-"):
+                yield from self._rows(file, labels, subset, digest)
+
+    def _rows(self, file: Path, labels: Sequence[str], subset: bool, digest: Any) -> Iterator[Row]:
+        import pyarrow
+        import pyarrow.parquet as parquet
+
+        with file.open("rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
+        try:
+            table = parquet.ParquetFile(file)
+            image, label, order = _columns(file, labels, subset)
+            row = 0
+            for batch in table.iter_batches(256, columns=[image, label]):
+                for picture, index in zip(batch[image].to_pylist(), batch[label].to_pylist(), strict=True):
+                    name = (picture or {}).get("path") or f"{file.name} row {row}"
+                    if index is None or not 0 <= index < len(order):
+                        raise TrainingError(f"{name} in {file.name} has no label.")
+                    row += 1
+                    wanted = order[index]
+                    if wanted is not None:
+                        yield name, (picture or {}).get("bytes") or b"", wanted
+        except (pyarrow.ArrowException, OSError, KeyError, AttributeError) as error:
+            raise TrainingError(f"{file.name} is damaged, or not a parquet file with pictures.") from error
+
+
+def _features(file: Path) -> tuple[dict[str, Any], list[str], list[str]]:
+    """The features that a file declares, and which of its columns are images and class labels."""
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    try:
+        metadata = parquet.read_schema(file).metadata or {}
+    except (pyarrow.ArrowException, OSError) as error:
+        raise TrainingError(f"{file.name} is damaged, or not a parquet file with pictures.") from error
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        kinds = {name: feature["_type"] for name, feature in features.items() if "_type" in feature}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        features, kinds = {}, {}
+    images = [name for name, kind in kinds.items() if kind == "Image"]
+    classes = [name for name, kind in kinds.items() if kind == "ClassLabel"]
+    if not images or not classes:
+        raise TrainingError(f"{file.name} does not declare an image and a class label in its features.")
+    return features, images, classes
+
+
+def _columns(file: Path, labels: Sequence[str], subset: bool) -> tuple[str, str, list[int | None]]:
+    """The columns declared as an image and as the task's class label, and the task's index of each declared class."""
+    features, images, classes = _features(file)
+    # A data set may label coarsely and finely: the task's own column is the one with its classes.
+    fitting = [name for name in classes if _fits(features[name]["names"], labels, subset)]
+    if len(classes) > 1 and not fitting:
+        raise TrainingError(
+            f"None of the labels in {file.name} ({', '.join(classes)}) has the task's classes, "
+            f"which are: {', '.join(labels[:10])}."
+        )
+    chosen = (fitting or classes)[0]
+    return images[0], chosen, match(features[chosen]["names"], labels, subset, file.name)
+
+
+class ClassFolders:
+    """A folder with one folder for each class, or with one folder for each split that has them."""
+
+    def __init__(self, folder: Path, source: str):
+        self._folder, self._source = folder, source
+        # A class has pictures in its folder, a split has further folders.
+        self.splits = [child.name for child in _folders(folder) if _folders(child)]
+
+    def classes(self) -> Sequence[str]:
+        return [child.name for child in _folders(self._folder / self.splits[0] if self.splits else self._folder)]
+
+    def rows(self, split: str | None, labels: Sequence[str], subset: bool, digest: Any) -> Iterator[Row]:
+        # Without this, training and validation would be the same pictures.
+        if split and not (self._folder / split).is_dir():
+            raise TrainingError(
+                f"{self._source} has no split {split!r}: no file {split}-*.parquet, and no folder of that name."
+            )
+        folder = self._folder / split if split else self._folder
+        classes = _folders(folder)
+        if not classes:
+            raise TrainingError(f"{folder} holds neither parquet files nor a folder for each class.")
+        order = match([child.name for child in classes], labels, subset, str(folder))
+        for child, label in zip(classes, order, strict=True):
+            if label is None:
+                continue
+            for file in sorted(path for path in child.iterdir() if path.is_file() and not path.name.startswith(".")):
+                content = file.read_bytes()
+                digest.update(f"{child.name}/{file.name}".encode() + hashlib.sha256(content).digest())
+                yield f"{child.name}/{file.name}", content, label
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+
+
+class Tfds:
+    """A data set of TensorFlow Datasets, downloaded and prepared where it is not yet."""
+
+    def __init__(self, name: str):
+        try:
+            import tensorflow_datasets as tfds
+        except ImportError:
+            raise TrainingError(
+                "tfds:// needs TensorFlow Datasets, which is not installed: pip install tensorflow-datasets."
+            ) from None
+        self._tfds, self._name = tfds, name
+        try:
+            self._builder = tfds.builder(name)
+            self._builder.download_and_prepare()
+        except Exception as error:
+            raise TrainingError(f"The data set {name} could not be had from TFDS ({_reason(error)}).") from error
+        self.splits = list(self._builder.info.splits)
+
+    def classes(self) -> Sequence[str]:
+        features, _, classes = self._features()
+        if len(classes) > 1:
+            raise TrainingError(f"{self._name} has several labels: {', '.join(classes)}.")
+        return features[classes[0]].names
+
+    def _features(self) -> tuple[dict[str, Any], list[str], list[str]]:
+        """The features that it declares, and which of them are images and class labels."""
+        kinds, features = self._tfds.features, dict(self._builder.info.features)
+        images = [name for name, kind in features.items() if isinstance(kind, kinds.Image)]
+        classes = [name for name, kind in features.items() if isinstance(kind, kinds.ClassLabel)]
+        if not images or not classes:
+            raise TrainingError(f"{self._name} does not declare an image and a class label in its features.")
+        return features, images, classes
+
+    def rows(self, split: str | None, labels: Sequence[str], subset: bool, digest: Any) -> Iterator[Row]:
+        tfds = self._tfds
+        if split not in self.splits:
+            raise TrainingError(f"{self._name} has no split {split!r}; it has: {', '.join(self.splits)}.")
+        features, images, classes = self._features()
+        fitting = [name for name in classes if _fits(features[name].names, labels, subset)]
+        image, label = images[0], (fitting or classes)[0]
+        order = match(features[label].names, labels, subset, self._name)
+        # The bytes of the file, so that a picture is read in one way wherever it comes from.
+        encoded = {image: tfds.decode.SkipDecoding()}
+        pictures = self._builder.as_dataset(split=split, decoders=encoded, shuffle_files=False)
+        for number, row in enumerate(tfds.as_numpy(pictures)):
+            content, wanted = bytes(row[image]), order[int(row[label])]
+            digest.update(hashlib.sha256(content).digest() + str(wanted).encode())
+            if wanted is not None:
+                yield f"{split} {number}", content, wanted
+
+
+def match(found: Sequence[str], labels: Sequence[str], subset: bool, where: str) -> list[int | None]:
+    """For each class name found in the data, its index among the task's labels; None for one to be left out.
+
+    Raises:
+        TrainingError: if there are classes that the task does not know and that it does not leave out.
+    """
+    strangers = _strangers(found, labels)
+    if strangers and not subset:
+        raise TrainingError(
+            f"{where} has classes that the task does not know ({', '.join(strangers[:5])}); "
+            f"it knows: {', '.join(labels[:10])}."
+        )
+    plain = {_plain(label): index for index, label in enumerate(labels)}
+    return [plain.get(_plain(name)) for name in found]
+
+
+def _fits(found: Sequence[str], labels: Sequence[str], subset: bool) -> bool:
+    return not (_strangers(labels, found) if subset else _strangers(found, labels))
+
+
+def _strangers(found: Sequence[str], labels: Sequence[str]) -> list[str]:
+    known = {_plain(label) for label in labels}
+    return [name for name in found if _plain(name) not in known]
+
+
+def _plain(label: str) -> str:
+    return label.casefold().replace("_", " ").replace("-", " ").strip().rstrip("s")
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")
