@@ -87,7 +87,7 @@ MISTAKES = tuple(
         ("padding offset", "explain/layers.py", "(span / 2 - before)", "(span / 2)"),
         ("padding offset", "explain/graph.py", "- 1) / 2 - before", "- 1) / 2"),
         ("logit for probability", "explain/engine_tensorflow.py", "row * logits", "row * tf.nn.softmax(logits)"),
-        ("logit for probability", "explain/network.py", 'return last.input, "logits"', 'return output, "logits"'),
+        ("logit for probability", "explain/network.py", "return last.input, ", "return output, "),
         (
             "logit for probability",
             "explain/graph.py",
