@@ -134,6 +134,7 @@ class Recipe:
         original: what the study that this reproduces reported.
         search: what `search` tries at random, or None.
         columns: of the study's table, see `training.studies.COLUMNS`; empty for those of a pair of runs.
+        curves: the name of the study's file with a row for each epoch.
         dropout, head_norm: the head.
         fit: how a photograph becomes a square: `crop` or `squash`.
         shares: splits that the data set on the Hub lacks, and the share of its training pictures that makes each.
@@ -154,6 +155,7 @@ class Recipe:
     original: str
     search: Space | None = None
     columns: tuple[str, ...] = ()
+    curves: str = "curves.csv"
     architecture: str = "EfficientNetB0"
     input_size: int = 224
     source_size: int | None = None

@@ -4,7 +4,7 @@
 
 table.csv
     One row for each run that is trained, in the order of the recipe; the recipe chooses among `COLUMNS`.
-curves.csv
+curves.csv (or as the recipe calls it)
     run, epoch, loss, accuracy, val_loss, val_accuracy, learning_rate, cross_entropy, l2. One row an epoch; the last
     two only where the loss has an L2 part: they add up to `loss`.
 curves.png
@@ -138,7 +138,7 @@ def write(recipe: Recipe, checkpoints: Path, studies: Path) -> Path:
     rows = table(found, columns)
     tables.write(out / "table.csv", columns, rows)
     epochs = [{"run": one.run} | _shown(row) for one in found for row in one.history]
-    tables.write(out / "curves.csv", CURVES, epochs)
+    tables.write(out / recipe.curves, CURVES, epochs)
     draw(recipe, found, out / "curves.png")
     trials = tables.read(out / "search.csv")
     (out / "note.md").write_text(note(recipe, found, rows, trials), encoding="utf-8")

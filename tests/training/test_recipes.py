@@ -58,3 +58,14 @@ def test_the_pair_of_a_task_differs_by_the_optimizer_alone():
 def test_an_unknown_name_is_one_sentence(name, sentence):
     with pytest.raises(TrainingError, match=sentence):
         recipes.find_plan(name)
+
+
+def test_the_dry_run_of_food_101_is_the_full_study_on_five_classes():
+    plans = recipes.find("food101").plans
+    full, dry = plans["adam-full"].changes, plans["dry-run"].changes
+    assert (full["input_size"], full["source_size"]) == (dry["input_size"], dry["source_size"]) == (224, None)
+    assert [(stage.epochs, stage.trainable) for stage in full["stages"]] == [(15, "head"), (10, "all")]
+    assert [stage.trainable for stage in dry["stages"]] == ["head", "all"]
+    assert len(dry["labels"]) == dry["units"] == 5
+    assert set(dry["labels"]) <= set(recipes.find("food101").labels)
+    assert dry["subset"]

@@ -218,6 +218,6 @@ def test_what_lies_in_assets_is_what_the_command_writes(task):
     assert (folder / "note.md").read_text(encoding="utf-8") == studies.note(
         recipe, found, rows, tables.read(folder / "search.csv")
     )
-    assert [row["epoch"] for row in read(folder / "curves.csv")] == [
+    assert [row["epoch"] for row in read(folder / recipe.curves)] == [
         f"{row['epoch']:.0f}" for one in found for row in one.history
     ]

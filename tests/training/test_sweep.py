@@ -15,7 +15,7 @@ from PIL import Image
 from models import Card
 from training import sweep
 from training.recipe import Augmentation, Stage, TrainingError
-from training.recipes import cifar100
+from training.recipes import caltech256, cifar100
 
 FINE = tuple(f"fine{index}" for index in range(100))
 
@@ -198,6 +198,42 @@ def test_a_process_tells_why_it_failed(recipe, tmp_path):
     run, plan = next(iter(recipe.plans.items()))
     with pytest.raises(TrainingError, match="There is no data folder nowhere"):
         sweep.in_a_process(recipe, run, plan, "nowhere", "random", tmp_path / "run", None, False)
+
+
+def test_caltechs_sizes_run_on_any_class_folders_with_the_loss_in_its_parts(twins, tmp_path):
+    random = np.random.default_rng(0)
+    for name in ("cake", "pie", "soup"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(12):
+            picture = random.integers(0, 255, (20, 20, 3), "uint8")
+            (tmp_path / "pictures" / name / f"{number}.png").write_bytes(png(picture))
+    plans = {
+        run: replace(plan, changes={"architecture": network, "input_size": 20})
+        for (run, plan), network in zip(caltech256.RECIPE.plans.items(), twins, strict=False)
+    }
+    stages = (Stage(1, "head"), Stage(1))
+    recipe = replace(caltech256.RECIPE, plans=plans, stages=stages, shares={"validation": 0.3}, l2=0.01)
+    sweep.sweep(
+        recipe,
+        [],
+        str(tmp_path / "pictures"),
+        "random",
+        tmp_path,
+        tmp_path,
+        say=lambda _: None,
+        train=sweep.train_one,
+    )
+    out = tmp_path / "caltech256"
+    with (out / "training_results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["run"], row["epoch"]) for row in rows] == [("b0", "1"), ("b0", "2"), ("b1", "1"), ("b1", "2")]
+    for row in rows:
+        assert float(row["loss"]) == pytest.approx(float(row["cross_entropy"]) + float(row["l2"]), abs=1e-4)
+        assert float(row["l2"]) > 0
+    assert float(rows[1]["l2"]) > float(rows[0]["l2"])
+    assert Card.read(out / "runs" / "b1" / "card.json").labels == ("cake", "pie", "soup")
+    with (out / "table.csv").open(newline="") as file:
+        assert [row["architecture"] for row in csv.DictReader(file)] == list(twins)
 
 
 def test_the_study_is_whole():

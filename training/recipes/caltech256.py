@@ -8,8 +8,8 @@ each of K classes alike, which costs ln K nats, 5.55 for 257 classes, and the fi
 epoch in which it learns better. Label smoothing e makes even a perfect answer cost the entropy of the smoothed label,
 -(1 - e + e/K) ln(1 - e + e/K) - (K - 1) e/K ln(e/K): 0.88 nats for e = 0.1. And L2 adds its factor times the summed
 squares of every kernel that is trained, so it leaps when the blocks are unfrozen. So the loss is split: the columns
-`cross_entropy` and `l2` add up to `loss`, and the plot has a panel for the two. `val_loss` is the plain cross-entropy,
-without smoothing and L2, so that runs with other settings can be compared.
+`cross_entropy` and `l2` of `training_results.csv` add up to `loss`, and the plot has a panel for the two. `val_loss`
+is the plain cross-entropy, without smoothing and L2, so that runs with other settings can be compared.
 
 What differs from the study: L2 leaves biases and BatchNorm out, and counts only what is trained; BatchNorm stays
 frozen; one learning rate, not tuned, for all five sizes; the squares are cropped and not stretched.
@@ -33,6 +33,7 @@ RECIPE = Recipe(
     },
     hub="ilee0022/Caltech-256",
     original="validation accuracy 0.85 to 0.88",
+    curves="training_results.csv",
     columns=(
         "run",
         "architecture",
@@ -46,6 +47,7 @@ RECIPE = Recipe(
         "memory_mb",
         "seconds",
     ),
+    shares={"validation": 0.1, "test": 0.1},
     label_smoothing=0.1,
     l2=0.00001,
 )
