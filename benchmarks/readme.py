@@ -78,7 +78,7 @@ def speed() -> str:
     """What the speed benchmark measured."""
     with (STUDIES / "speed" / "table.csv").open(newline="") as file:
         rows = [
-            [row["what"], row["milliseconds"], row["forwards"], row["tensorflow_forwards"]]
+            [row["what"], row["milliseconds"] or row["missing"], row["forwards"], row["tensorflow_forwards"]]
             for row in csv.DictReader(file)
         ]
     return _table(["what", "milliseconds", "in OpenVINO forwards", "in TensorFlow forwards"], rows)
