@@ -3,8 +3,8 @@
 cosmic-ray makes the mutants: one operator, number, comparison, condition, loop or decorator changed at a time. Left
 out is what says nothing about the tests: bitwise operators in the place of arithmetic, which end in a TypeError among
 floats whatever a test expects, mutants of annotations, which end in one at import, what is no longer Python, and the
-`strict=True` of `zip`, which asserts what is so.
-`MISTAKES` adds the swaps that no operator makes, such as a gradient of the probability instead of the logit.
+`strict=True` of `zip`, which asserts what is so. `MISTAKES` adds the swaps that no operator makes, such as a gradient
+of the probability instead of the logit.
 
 A mutant is killed by a test that fails or never ends, and survives where all tests pass. Everything happens in a copy
 of the tree; each mutant meets the tests in a process of its own, forked from one that has imported TensorFlow.
@@ -37,6 +37,7 @@ ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "assets" / "studies" / "mutation"
 SESSIONS = ROOT / "out" / "mutation"
 SUBJECTS = ("explain/formulas.py", "explain/engine_tensorflow.py", "explain/engine_openvino.py")
+KNOWN = (*SUBJECTS, "mistakes")
 TESTS = {
     "explain/formulas.py": "tests/explain/test_formulas.py",
     "explain/engine_tensorflow.py": "tests/explain/test_engine_tensorflow.py",
@@ -107,12 +108,23 @@ class Verdict:
     test: str = ""
 
 
+class MutationError(Exception):
+    """What stands in the way of a figure, in one plain sentence."""
+
+
 def main(wanted: Sequence[str] = ()) -> int:
     """Try the mutants of the files that are wanted and the `mistakes` (default: all); returns the exit status."""
-    known = (*SUBJECTS, "mistakes")
-    if strangers := [one for one in wanted if one not in known]:
-        print(f"There are no mutants of {strangers[0]}; choose from {', '.join(known)}.", file=sys.stderr)
+    try:
+        _study(wanted or KNOWN)
+    except MutationError as error:
+        print(error, file=sys.stderr)
         return 2
+    return 0
+
+
+def _study(wanted: Sequence[str]) -> None:
+    if strangers := [one for one in wanted if one not in KNOWN]:
+        raise MutationError(f"There are no mutants of {strangers[0]}; choose from {', '.join(KNOWN)}.")
     for module in WARM:
         importlib.import_module(module)
     # A collection in a fork would touch, and so copy, all that it shares with this process.
@@ -124,7 +136,7 @@ def main(wanted: Sequence[str] = ()) -> int:
             shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", tree)
         (tree / "assets").symlink_to(ROOT / "assets")
-        for one in wanted or known:
+        for one in wanted:
             if one == "mistakes":
                 _store_mistakes(tree)
             else:
@@ -132,7 +144,6 @@ def main(wanted: Sequence[str] = ()) -> int:
     packages = ("cosmic-ray", "pytest", "numpy", "scipy", "tensorflow-cpu", "keras", "openvino")
     facts = {"system": platform.system(), "python": platform.python_version()} | {one: version(one) for one in packages}
     (STUDY / "machine.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    return 0
 
 
 def mutants(tree: Path, file: str) -> list[dict[str, Any]]:
@@ -191,15 +202,12 @@ def _work(path: Path, source: str) -> Iterator[Any]:
     for item in session.work_items:
         (mutation,) = item.mutations
         mutated = mutate_code(source, get_operator(mutation.operator_name)(), mutation.occurrence)
-        text = source.splitlines()[mutation.start_pos[0] - 1]
-        asserts = text[: mutation.start_pos[1]].endswith("strict=")
+        line, column = mutation.start_pos
+        asserts = source.splitlines()[line - 1][:column].endswith("strict=")
         annotation = any(first <= mutation.start_pos < last for first, last in annotations)
-        if (
-            mutated
-            and not (asserts or annotation)
-            and not LEFT_OUT.match(mutation.operator_name)
-            and _is_python(mutated)
-        ):
+        if asserts or annotation or LEFT_OUT.match(mutation.operator_name):
+            continue
+        if mutated and _is_python(mutated):
             yield item
 
 
@@ -243,7 +251,7 @@ def _limit(tree: Path, file: str) -> float:
     started = time.monotonic()
     verdict = _tried(tree, TESTS[file], 600)
     if verdict.outcome != "survived":
-        raise RuntimeError(f"{TESTS[file]} fails without a mutant: {verdict.outcome} {verdict.test}")
+        raise MutationError(f"{TESTS[file]} fails without a mutant: {verdict.test or verdict.outcome}.")
     return 20 + 5 * (time.monotonic() - started)
 
 
@@ -330,7 +338,7 @@ def _store_mistakes(tree: Path) -> None:
         path = tree / mistake.file
         source = path.read_text(encoding="utf-8")
         if source.count(mistake.right) != 1:
-            raise RuntimeError(f"{mistake.file} no longer has exactly one {mistake.right!r}.")
+            raise MutationError(f"{mistake.file} no longer has exactly one {mistake.right!r}.")
         with _written(path, source.replace(mistake.right, mistake.wrong)):
             verdict = _tried(tree, TESTS[mistake.file], limits[mistake.file])
         rows.append({**asdict(mistake), **asdict(verdict)})
