@@ -143,6 +143,8 @@ def _logits(flat: Any, output: Any) -> tuple[Any, str]:
         config = last.get_config() | {"activation": "linear", "name": f"{last.name}_logits"}
         plain = keras.layers.Dense.from_config(config)
         logits = plain(last.input)
+        # Nothing shall hang on the person's own layers afterwards.
+        last.input._keras_history.operation._outbound_nodes.pop()
         plain.set_weights(last.get_weights())
         return logits, "logits"
     return output, _explains(output)

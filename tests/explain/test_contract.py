@@ -1,0 +1,131 @@
+"""One contract for every method over every kind of model: its targets, batches, threads, and what it leaves behind."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+
+from explain import Explainer, perturbation
+from explain.formulas import FORMULAS
+from explain.layers import layers_of
+from explain.perturbation import PERTURBATIONS
+from tests.explain.kinds import KINDS, OTHERS, PICTURES
+
+METHODS = (*FORMULAS, *PERTURBATIONS)
+CLOSE = 1e-4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_forwards():
+    """As many squares and masks as show a mistake."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(perturbation, "occlusion", partial(perturbation.occlusion, side=32, step=16))
+        patch.setattr(perturbation, "rise", partial(perturbation.rise, masks=16))
+        yield
+
+
+@pytest.fixture(scope="module", params=[*KINDS, *OTHERS])
+def kind(request):
+    """A model, what it was before anybody explained it, its explainer, and each picture explained for each class."""
+    keras.utils.set_random_seed(4)
+    build, options = OTHERS.get(request.param) or (KINDS[request.param], {})
+    model = build()
+    for layer in _leaves(model):
+        if isinstance(layer, keras.layers.Normalization) and hasattr(layer, "adapt_mean"):
+            layer.adapt_mean.assign([0.485, 0.456, 0.406])
+            layer.adapt_variance.assign([0.05, 0.05, 0.05])
+            layer.finalize_state()
+    before = _state(model)
+    # Two layers, and those of few channels: Score-CAM and Ablation-CAM take a forward for each.
+    shallow = sorted(layers_of(model), key=lambda layer: layer.shape[2]) if request.param in OTHERS else ()
+    names = [layer.name for layer in shallow[:2]] or ["1a", "2a"]
+    explainer = Explainer(model, layers=names, **options)
+    classes = range(len(explainer.labels))
+    alone = {(n, target): explainer(PICTURES[n], [target], METHODS, seed=n) for n in range(2) for target in classes}
+    return model, before, explainer, alone
+
+
+def _leaves(model):
+    for layer in model.layers:
+        yield from _leaves(layer) if isinstance(layer, keras.Model) else (layer,)
+
+
+def _state(model):
+    """Weights, flags and connections of every layer."""
+    weights = hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
+    layers = [
+        (one.name, one.trainable, one.dtype_policy.name, len(one._inbound_nodes), len(one._outbound_nodes))
+        for one in _leaves(model)
+    ]
+    return weights, layers, model.trainable, len(model.trainable_weights)
+
+
+def _same(found, alone, close=CLOSE):
+    """One target of one explanation against another, method by method, layer by layer."""
+    np.testing.assert_allclose(found.logits, alone.logits, rtol=1e-4, atol=1e-5)
+    assert tuple(found.maps) == METHODS
+    for method, layers in alone.maps.items():
+        for layer, maps in layers.items():
+            mine = found.maps[method][layer][found.targets.index(alone.targets[0])]
+            assert mine.dtype == np.float32
+            assert np.isfinite(mine).all(), (method, layer)
+            assert np.abs(mine - maps[0]).max() <= close * np.abs(maps).max(), (method, layer)
+
+
+def test_every_method_gives_each_target_its_map(kind):
+    _, _, explainer, alone = kind
+    for number, picture in enumerate(PICTURES[:2]):
+        together = explainer(picture, [1, 0], METHODS, seed=number)
+        assert together.targets == (explainer.labels[1], explainer.labels[0])
+        for target in (0, 1):
+            _same(together, alone[number, target])
+    for method in METHODS:
+        maps = [alone[0, target].maps[method] for target in (0, 1)]
+        differ = any(np.abs(maps[0][layer] - maps[1][layer]).max() > 0 for layer in maps[0])
+        # Score-CAM weighs all channels alike where no mask makes a difference, as in networks that never trained.
+        assert method == "score_cam" or differ == (method != "eigen_cam"), method
+
+
+def test_every_method_gives_maps_of_the_layer_or_of_the_picture(kind):
+    _, _, explainer, alone = kind
+    shapes = {layer.name: layer.shape[:2] for layer in explainer.layers} | {"image": (explainer.size,) * 2}
+    for method, layers in alone[0, 0].maps.items():
+        assert list(layers) == (["image"] if method in ("occlusion", "rise") else list(shapes)[:-1])
+        for layer, maps in layers.items():
+            assert maps.shape == (1, *shapes[layer])
+
+
+def test_a_batch_is_a_loop_for_every_method(kind):
+    _, _, explainer, alone = kind
+    batch = list(explainer.batch(PICTURES[:2], [[1], [0, 1]], METHODS[:-1]))
+    assert [len(found.targets) for found in batch] == [1, 2]
+    for found, key in ((batch[0], (0, 1)), (batch[1], (1, 0)), (batch[1], (1, 1))):
+        for method in METHODS[:-1]:
+            for layer, maps in alone[key].maps[method].items():
+                mine = found.maps[method][layer][found.targets.index(alone[key].targets[0])]
+                assert np.abs(mine - maps[0]).max() <= CLOSE * np.abs(maps).max(), (method, layer)
+
+
+def test_the_same_call_gives_the_same_maps_for_every_method(kind):
+    _, _, explainer, alone = kind
+    _same(explainer(PICTURES[1], [0], METHODS, seed=1), alone[1, 0], 1e-6)
+
+
+def test_threads_get_their_own_maps_from_every_method(kind):
+    _, _, explainer, alone = kind
+    with ThreadPoolExecutor(4) as pool:
+        calls = {
+            key: pool.submit(explainer, PICTURES[key[0]], [key[1]], METHODS, seed=key[0])
+            for key in [(n, target) for n in (0, 1) for target in (0, 1)]
+        }
+        for key, call in calls.items():
+            _same(call.result(), alone[key])
+
+
+def test_no_method_leaves_a_trace_in_the_model(kind):
+    model, before, explainer, _ = kind
+    explainer(PICTURES[0], [1, 0], METHODS, keep=True)
+    assert _state(model) == before
