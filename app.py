@@ -12,8 +12,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import streamlit as st
+from streamlit import config
 
-from ui import log_quietly, warm_up
+from ui import bring, log_quietly, warm_up
+
+if bring.allowed():
+    config.set_option("server.maxUploadSize", bring.MOST_MEGABYTES)
 
 
 @asynccontextmanager

@@ -13,12 +13,14 @@ import streamlit as st
 from explain import ExplainError
 from explain.explainer import title
 from explain.formulas import FORMULAS
-from ui import frame, photographs, runs, samples, warm_up
+from ui import bring, frame, photographs, runs, samples, warm_up
 from ui.viewer.payload import Payload, numbers, payload, preview
 from ui.viewer.streamlit import viewer
 
 MOST_KEPT = 6
 """Explained photographs that a visitor's session keeps, so that going back is instant."""
+MOST_MEGABYTES = 20
+"""Of a photograph."""
 LOADING = "Loading the two networks"
 
 
@@ -82,7 +84,12 @@ def _offer_photograph() -> None:
     upload, camera = _field("upload"), _field("camera")
     with st.container(key="upload", width="content"):
         st.file_uploader(
-            "Your photograph", key=upload, on_change=_take, args=("upload", upload), label_visibility="collapsed"
+            "Your photograph",
+            key=upload,
+            on_change=_take,
+            args=("upload", upload),
+            label_visibility="collapsed",
+            max_upload_size=MOST_MEGABYTES,
         )
     with st.popover("Camera", icon=":material/photo_camera:", key="camera_open", on_change="rerun") as panel:
         # Open means asked for; closed, the camera is off.
@@ -161,13 +168,16 @@ def _sample(sample: samples.Sample) -> Photograph:
 
 def _choose_runs() -> tuple[str, list[str]]:
     tasks = runs.tasks()
-    with st.popover("Runs", icon=":material/compare:"):
+    choice = st.popover("Runs", icon=":material/compare:")
+    bring.offer()
+    with choice:
         task = st.selectbox("Task", tasks, format_func=runs.task_title, key="task", bind="query-params")
-        names = [name.split("/")[1] for name in runs.runs_of(task)]
-        left = st.selectbox("Left", names, key="left", bind="query-params")
+        names = [name.split("/")[1] for name in runs.runs_of(task)] + list(bring.kept())
+        sides: dict[str, Any] = {"format_func": bring.title, "bind": "query-params"}
+        left = st.selectbox("Left", names, key="left", **sides)
         # The second run is the first choice on the right.
-        right = st.selectbox("Right", names[1:] + names[:1], key="right", bind="query-params")
-    return task, list(dict.fromkeys(f"{task}/{name}" for name in (left, right)))
+        right = st.selectbox("Right", names[1:] + names[:1], key="right", **sides)
+    return task, list(dict.fromkeys(bring.full_name(task, name) for name in (left, right)))
 
 
 def _choose_method() -> str:

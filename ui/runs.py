@@ -4,8 +4,10 @@ import gc
 import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from threading import Condition
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from cachetools import LRUCache, TTLCache, cached
@@ -20,6 +22,31 @@ MOST_LOADED = 6
 """Networks kept in memory; the one longest unused makes room."""
 MOST_CLASSES = 10
 """Classes that maps are made for: the most probable ones of the runs together."""
+
+
+@dataclass(eq=False)
+class Guest:
+    """A model that a visitor has brought, see `ui.guests`.
+
+    Attributes:
+        title: what the page calls it.
+        card: what is known about it.
+        explainer: ready to explain.
+        weights: how many it has.
+        labelled: whether its classes have names of their own, or are only numbered.
+        remarks: sentences that its visitor should know.
+    """
+
+    title: str
+    card: Card
+    explainer: Explainer
+    weights: int
+    labelled: bool
+    remarks: tuple[str, ...] = ()
+
+
+guests: WeakValueDictionary[str, Guest] = WeakValueDictionary()
+"""The models of all visitors by name, for as long as their visitors keep them."""
 
 
 @cached(TTLCache(1, ttl=60), condition=Condition())
@@ -46,7 +73,9 @@ def runs_of(task: str) -> list[str]:
 
 
 def title(name: str) -> str:
-    """What a run is called on the page: `SGD`, `Adam`, `Adam seed 1`."""
+    """What a run is called on the page: `SGD`, `Adam`, `Adam seed 1`; a guest as its visitor calls it."""
+    if name in guests:
+        return guests[name].title
     optimizer, *rest = name.split("/")[1].split("-")
     words = [{"sgd": "SGD", "adam": "Adam"}.get(optimizer, optimizer), *rest]
     return " ".join(words).replace("seed", "seed ")
@@ -64,21 +93,33 @@ def _view(card: Card) -> dict[str, Any]:
     return {"fit": card.preprocessing.get("fit", "crop"), "source_size": card.preprocessing.get("source_size")}
 
 
-@cached(LRUCache(MOST_LOADED), condition=Condition())
 def explainer(name: str) -> Explainer:
     """A run ready to explain.
 
     Raises:
         ModelError, ExplainError: if the run is missing, damaged, or cannot be explained.
     """
-    run = models.load(name)
+    return guests[name].explainer if name in guests else _shipped(name)
+
+
+@cached(LRUCache(MOST_LOADED), condition=Condition())
+def _shipped(name: str) -> Explainer:
+    found = prepare(models.load(name))
+    gc.collect()
+    return found
+
+
+def prepare(run: models.Run) -> Explainer:
+    """Make the very calls that a page makes, so that what they need is compiled already.
+
+    Raises:
+        ExplainError: if the run cannot be explained.
+    """
     found = Explainer(run.model, labels=run.labels, threads=1, **_view(run.card))
-    # The very calls that a page makes, so that what they need is compiled already.
     blank = np.zeros((found.size, found.size, 3), np.uint8)
     found(blank, targets=range(min(len(found.labels), MOST_CLASSES)), keep=True)
     if len(found.labels) > MOST_CLASSES:
         found.probabilities(blank)
-    gc.collect()
     return found
 
 
@@ -87,7 +128,7 @@ _tried: set[str] = set()
 
 def tried(names: list[str]) -> bool:
     """Whether somebody has asked for these runs before, so that they need no more loading."""
-    return _tried.issuperset(names)
+    return all(name in _tried or name in guests for name in names)
 
 
 def usable(names: list[str]) -> tuple[list[str], list[str]]:
@@ -105,11 +146,22 @@ def usable(names: list[str]) -> tuple[list[str], list[str]]:
         except (ExplainError, ModelError) as error:
             sentences.append(f"{title(name)} cannot be shown. {error}")
             continue
-        if fit and _measure(cards()[name]) != _measure(cards()[fit[0]]):
+        if fit and not alike(name, fit[0]):
             sentences.append(f"{title(name)} is another network than {title(fit[0])}, or one of other classes.")
             continue
         fit.append(name)
     return fit, sentences
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether the maps of two loaded runs can lie side by side."""
+    if one not in guests and other not in guests:
+        return _measure(cards()[one]) == _measure(cards()[other])
+    first, second = explainer(one), explainer(other)
+    named = [name not in guests or guests[name].labelled for name in (one, other)]
+    layers = [[(layer.name, layer.shape) for layer in found.layers] for found in (first, second)]
+    labels = first.labels == second.labels if all(named) else len(first.labels) == len(second.labels)
+    return first.size == second.size and layers[0] == layers[1] and labels
 
 
 def _measure(card: Card) -> tuple[Any, ...]:
@@ -130,7 +182,7 @@ def read(content: bytes, name: str) -> Image.Image:
 
 def seen(picture: Image.Image, name: str) -> np.ndarray:
     """What a run's network will see of a photograph, (S, S, 3) uint8; needs its card alone."""
-    card = cards()[name]
+    card = guests[name].card if name in guests else cards()[name]
     return photo.see(picture, card.input_size, **_view(card))
 
 
@@ -152,12 +204,19 @@ def explain(
         TargetError: if a target is not one of the labels.
     """
     explainers = {name: explainer(name) for name in names}
-    labels = explainers[names[0]].labels
+    labels = explainers[_best_named(names)].labels
     if targets is None:
         targets = list(range(len(labels)))
         if len(labels) > MOST_CLASSES:
             best = np.max([one.probabilities(picture) for one in explainers.values()], axis=0)
             targets = np.argsort(-best)[:MOST_CLASSES].tolist()
     with ThreadPoolExecutor(len(names)) as pool:
-        found = pool.map(lambda one: one(picture, targets, [method], keep=True), explainers.values())
-        return dict(zip(names, found, strict=True))
+        found = list(pool.map(lambda one: one(picture, targets, [method], keep=True), explainers.values()))
+    # Classes that are only numbered take the names that stand beside them.
+    called = tuple(labels[found[0].labels.index(target)] for target in found[0].targets)
+    return {name: replace(one, labels=labels, targets=called) for name, one in zip(names, found, strict=True)}
+
+
+def _best_named(names: list[str]) -> str:
+    """The first run whose classes have names, or the first of all."""
+    return next((name for name in names if name not in guests or guests[name].labelled), names[0])

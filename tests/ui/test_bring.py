@@ -1,0 +1,215 @@
+"""A model of one's own on the Look page, without a browser: what is shown, what is refused, and what is kept."""
+
+import gc
+import re
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import models
+from models import Card, Run, save
+from tests.explain.networks import tiny
+from tests.models.a_hub import State, serving
+from tests.ui import strangers
+from ui import bring, guests, runs, warm_up
+
+PAGE = Path(__file__).parents[2] / "ui" / "navigation.py"
+LABELS = ("cat", "dog")
+
+
+def small_net(include_top: bool, weights: str | None, input_shape: tuple[int, int, int]) -> keras.Model:
+    """A network as `keras.applications` has them: the backbone of the strangers."""
+    return tiny(input_shape[0])
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """What visitors bring."""
+    folder = tmp_path_factory.mktemp("strangers")
+    strangers.nested(folder / "mine.keras")
+    strangers.untrained(folder / "raw.keras")
+    strangers.with_a_program(folder / "program.keras")
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shipped(tmp_path_factory):
+    """Two small runs in the place of the shipped ones."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    cached = (runs.cards, runs._shipped)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.applications, "SmallNet", small_net, raising=False)
+        for seed, run in enumerate(("sgd", "adam")):
+            keras.utils.set_random_seed(seed)
+            card = Card("pets", run, "SmallNet", LABELS, strangers.SIZE, 2)
+            save(models.graphs.build("SmallNet", strangers.SIZE, 2), card, folder / "pets" / run)
+        load = models.load
+        patch.setattr(models, "CHECKPOINTS", folder)
+        patch.setattr(models, "names", lambda: models.store.names(folder))
+        patch.setattr(models, "load", lambda name: load(name, folder))
+        for one in cached:
+            one.cache_clear()
+        warm_up.wait()
+        yield
+    for one in cached:
+        one.cache_clear()
+
+
+@pytest.fixture
+def app(monkeypatch):
+    monkeypatch.delenv(bring.SETTING, raising=False)
+    return AppTest.from_file(PAGE, default_timeout=120).run()
+
+
+def give(app: AppTest, file: Path, name: str = "") -> AppTest:
+    """Put a file into the field."""
+    field = next(one for one in app.file_uploader if one.label == "A Keras file of your own")
+    field.set_value((name or file.name, file.read_bytes(), "application/octet-stream"))
+    app.run()
+    assert not app.exception
+    return app
+
+
+def told(app: AppTest) -> str:
+    """What the page says of the model."""
+    headline, sentences = app.session_state["guest_report"]
+    return " ".join([headline, *sentences])
+
+
+def meta(app: AppTest) -> dict:
+    """What the page last sent to the viewer."""
+    return list(app.session_state["kept"].values())[-1].payload.meta
+
+
+def shown(app: AppTest) -> list[str]:
+    """The runs of the photograph that is on the page, as the page calls them."""
+    return [run["name"] for run in meta(app)["runs"]]
+
+
+def test_a_model_stands_beside_a_run_and_takes_the_names_of_its_classes(app, files):
+    from explain import Explainer
+    from ui import samples
+
+    assert shown(app) == ["SGD", "Adam"]
+    give(app, files / "mine.keras")
+    assert told(app).startswith("mine is shown on the right. Its classes have no names")
+    assert shown(app) == ["SGD", "mine"]
+    assert [one["label"] for one in meta(app)["classes"]] == list(LABELS)
+    assert {one["label"] for one in meta(app)["runs"][1]["top"]} == set(LABELS)
+    # What explain finds by itself.
+    model = keras.saving.load_model(files / "mine.keras")
+    found = Explainer(model, engine="tensorflow")(samples.samples()[0].path, targets=(0, 1))
+    mine = meta(app)["runs"][1]
+    assert np.allclose(mine["probabilities"], found.probabilities, atol=1e-4)
+    strengths = [np.abs(maps[0]).max() for maps in found.maps["grad_cam"].values()]
+    assert np.allclose([one["strength"] for one in mine["maps"][0]], strengths, rtol=2e-3)
+
+
+def test_a_broken_model_is_one_report_and_the_page_goes_on(app, files, tmp_path):
+    torn = tmp_path / "torn.keras"
+    torn.write_bytes((files / "mine.keras").read_bytes()[:5_000])
+    broken = {
+        files / "raw.keras": "the statistics of a new layer",
+        files / "program.keras": "its Lambda is a program",
+        torn: "not a Keras model",
+    }
+    for path, sentence in broken.items():
+        give(app, path)
+        assert f"{path.name} is not shown." in told(app)
+        assert sentence in told(app)
+        assert shown(app) == ["SGD", "Adam"]
+        assert not app.session_state["guests"]
+    give(app, files / "mine.keras")
+    assert shown(app) == ["SGD", "mine"]
+
+
+def test_another_kind_of_network_stands_alone(app, files, tmp_path):
+    strangers.nested(tmp_path / "three.keras", units=3)
+    give(app, tmp_path / "three.keras")
+    assert "three is shown alone: its layers, size or classes are not those of SGD." in told(app)
+    assert shown(app) == ["three"]
+
+
+def test_two_are_kept_and_two_of_one_name_are_told_apart(app, files):
+    for _ in range(3):
+        give(app, files / "mine.keras")
+    titles = [guest.title for guest in app.session_state["guests"].values()]
+    assert len(set(titles)) == len(titles) == bring.MOST_KEPT
+    assert app.selectbox(key="right").value in app.session_state["guests"]
+
+
+def test_a_model_goes_with_its_visitor(app, files):
+    give(app, files / "mine.keras")
+    here = len(runs.guests)
+    assert here
+    del app.session_state["guests"]
+    gc.collect()
+    assert len(runs.guests) == here - 1
+
+
+def test_all_visitors_together_bring_so_much(app, files, monkeypatch):
+    gc.collect()
+    assert not runs.guests
+    other = AppTest.from_file(PAGE, default_timeout=120).run()
+    give(other, files / "mine.keras")
+    (guest,) = runs.guests.values()
+    monkeypatch.setattr(guests, "MOST_WEIGHTS", guest.weights + 10)
+    give(app, files / "mine.keras")
+    assert "other visitors take all the room" in told(app)
+    assert shown(app) == ["SGD", "Adam"]
+    assert shown(other) == ["SGD", "mine"]
+
+
+def test_a_model_whose_maps_would_fill_the_memory_is_refused(app, files, monkeypatch):
+    monkeypatch.setattr(guests, "MOST_VALUES", 10_000)
+    give(app, files / "mine.keras")
+    assert "numbers behind the maps of one photograph; 10,000 are the most" in told(app)
+
+
+def test_a_model_on_the_hub(app, files, monkeypatch, tmp_path):
+    state = State({"somebody/mine": {"a" * 40: {"mine.keras": (files / "mine.keras").read_bytes()}}})
+    with serving(state, monkeypatch, tmp_path / "cache"):
+        for name in ("hf://somebody/mine@main", "somebody/nothing"):
+            next(one for one in app.text_input if "Hub" in one.label).set_value(name).run()
+            assert shown(app) == ["SGD", "mine"]
+    assert "There is no somebody/nothing on the Hub" in told(app)
+    assert not app.exception
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd.keras", "..\\..\\x.keras", "<b>.keras", f"{'a' * 300}.keras", ".keras"]
+)
+def test_a_file_s_name_is_only_a_name(monkeypatch, name):
+    given = []
+    monkeypatch.setattr(guests, "_welcome", lambda source, title, _: given.append((Path(source), title)))
+    guests.from_file(b"model", name, lambda *_: None)
+    ((path, title),) = given
+    assert path.parent.parent == Path(tempfile.gettempdir())
+    assert path.name == f"{title}.keras"
+    assert re.fullmatch(r"[\w.-]{1,40}", title)
+    assert not path.exists()
+
+
+def test_nobody_brings_anything_where_that_is_off(files, monkeypatch):
+    monkeypatch.setenv(bring.SETTING, "0")
+    app = AppTest.from_file(PAGE, default_timeout=120).run()
+    assert not [one for one in app.file_uploader if "Keras" in one.label]
+    assert not [one for one in app.text_input if "Hub" in one.label]
+    assert shown(app) == ["SGD", "Adam"]
+
+
+def test_a_guest_with_names_of_its_own_stands_beside_those_names_only(files):
+    model = keras.saving.load_model(files / "mine.keras")
+    card = Card("yours", "mine", "mine", ("lynx", "wolf"), strangers.SIZE, 2)
+    explainer = runs.prepare(Run("mine", model, card))
+    mine = {
+        f"yours/{labelled}": runs.Guest("mine", card, explainer, weights=1, labelled=labelled)
+        for labelled in (True, False)
+    }
+    runs.guests.update(mine)
+    assert not runs.alike("yours/True", "pets/sgd")
+    assert runs.alike("yours/False", "pets/sgd")
