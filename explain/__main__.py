@@ -3,10 +3,12 @@
 import argparse
 import hashlib
 import json
+import logging
 import os
 import re
 import sys
 import time
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,9 @@ VERSIONS = ("keras", "tensorflow-cpu", "tensorflow", "openvino", "numpy", "pillo
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # What Pillow remarks on its way to a picture is not for the person, who gets the picture or a sentence.
+    warnings.filterwarnings("ignore", module="PIL")
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     from models import ModelError
 
     try:
