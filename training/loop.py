@@ -60,8 +60,8 @@ def train(
     if resume and not state.last(out) and (out / "card.json").is_file():
         raise TrainingError(f"The training in {out} is finished; leave out --resume to train it again.")
     setup = setup or Setup()
-    training = records.packed(source, "train", recipe) or _load(source, "train", recipe)
-    validation = _load(source, "validation", recipe)
+    training = records.packed(source, "train", recipe) or load(source, "train", recipe)
+    validation = load(source, "validation", recipe)
     say(
         f"{recipe.task}/{run}: {len(training)} pictures to train on, {len(validation)} to validate, "
         f"{sum(stage.epochs for stage in stages)} epochs"
@@ -75,7 +75,7 @@ def train(
         if not resume:
             state.clear(out)
         with setup():
-            model, base = _begin(recipe, plan, weights)
+            model, base = begin(recipe, plan, weights)
             job = Job(recipe, run, plan, stages, steps, training, validation, base, weights, out, setup.mixed)
             history = _run_stages(model, job, setup, board, say)
         if setup.mixed or setup.all_devices:
@@ -96,7 +96,8 @@ def train(
     return card
 
 
-def _load(source: str, split: str, recipe: Recipe) -> data.Split:
+def load(source: str, split: str, recipe: Recipe) -> data.Split:
+    """A split as a recipe wants it, see `training.data.load`."""
     size = recipe.source_size or recipe.input_size
     return data.load(source, split, recipe.labels, size, recipe.fit, shares=recipe.shares, subset=recipe.subset)
 
@@ -105,7 +106,7 @@ def _build(recipe: Recipe) -> Any:
     return build(recipe.architecture, recipe.input_size, recipe.units, recipe.dropout, recipe.head_norm)
 
 
-def _begin(recipe: Recipe, plan: Plan, weights: str) -> tuple[Any, dict[str, str]]:
+def begin(recipe: Recipe, plan: Plan, weights: str) -> tuple[Any, dict[str, str]]:
     """The network that the first epoch starts from, and what the card says of its base weights."""
     # What Keras draws, it draws from Python's generator; its own function for this would import TensorFlow as well.
     random.seed(plan.seed)

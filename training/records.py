@@ -210,7 +210,7 @@ class Packed:
 
         random = np.random.default_rng((source.seed, epoch))
         files = tf.data.Dataset.from_tensor_slices(random.permutation(self.files))
-        records = files.interleave(tf.data.TFRecordDataset, cycle_length=4, deterministic=True)
+        records = files.interleave(tf.data.TFRecordDataset, cycle_length=4)
         records = records.shuffle(min(len(self), SHUFFLED), seed=int(random.integers(2**31)))
         if steps != -(-len(self) // size):
             records = records.repeat().take(steps * size)

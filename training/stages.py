@@ -49,9 +49,10 @@ class Trained:
                 cache = replace(cache, most=0)
             self._kept = [Features(parts, source, cache, forward, say) for source in (self.training, self.validation)]
             self.training, self.validation = self._kept
+        # Before it is compiled, for a copy would need to know the loss by name.
+        self._judge = twin(self.rest)
         prepare(self.rest, recipe, job.plan, stage, job.steps)
         model.optimizer = self.rest.optimizer
-        self._judge = twin(self.rest)
 
     def epoch(self, epoch: int) -> dict[str, float]:
         """Train one epoch and validate; returns a row of `history.csv`."""

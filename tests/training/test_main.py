@@ -14,7 +14,9 @@ from models import Card
 from tests.training import studies
 from training import __main__ as command
 from training import data, recipes
+from training.cache import Cache
 from training.evaluate import evaluate
+from training.setup import Setup
 
 ROOT = Path(__file__).parents[2]
 
@@ -159,3 +161,27 @@ def test_a_stop_is_one_sentence(recipe, monkeypatch, capfd, error, sentence):
     said = capfd.readouterr().err
     assert sentence in said
     assert said.count("\n") == 1
+
+
+def test_how_a_training_runs_is_asked_for_by_flags(recipe, monkeypatch, tmp_path):
+    asked_for = []
+    monkeypatch.setattr("training.loop.train", lambda *arguments: asked_for.append(arguments[-1]))
+    assert command.main(["train", "made/sgd", "--data", "x"]) == 0
+    flags = ["--mixed", "--devices", "all", "--logs", str(tmp_path), "--cache-gb", "0.5"]
+    assert command.main(["train", "made/sgd", "--data", "x", *flags]) == 0
+    assert asked_for == [Setup(), Setup(Cache(most=500_000_000), True, True, tmp_path)]
+
+
+def test_pack_writes_shards_that_evaluate_reads(recipe, whole, hub_folder, tmp_path, capfd):
+    arguments = ["pack", "made", "--data", str(hub_folder), "--split", "test", "--out", str(tmp_path)]
+    assert command.main([*arguments, "--shard-size", "4"]) == 0
+    said = capfd.readouterr().out.splitlines()
+    assert said[:2] == ["4 pictures in 1 shards", "8 pictures in 2 shards"]
+    assert said[-1] == f"10 pictures in 3 shards, written to {tmp_path}"
+    results = []
+    for source in (hub_folder, tmp_path):
+        assert command.main(["evaluate", str(whole.out), "--data", str(source), "--split", "test", "--json"]) == 0
+        results.append(json.loads(capfd.readouterr().out))
+    assert results[0] == results[1]
+    assert command.main([*arguments, "--shard-size", "0"]) == 2
+    assert "at least one picture" in capfd.readouterr().err
