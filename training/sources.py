@@ -87,17 +87,26 @@ def _snapshot(source: str) -> Path:
 
 
 class Parquet:
-    """A folder with `<split>-*.parquet` files, as on the Hub; columns are found by their declared features."""
+    """A folder with `<split>-*.parquet` files, as on the Hub; columns are found by their declared features.
+
+    The class is a declared class label or, where there is none, the one column of text.
+    """
 
     def __init__(self, folder: Path, source: str):
         self._files, self._source = sorted(folder.rglob("*.parquet")), source
         self.splits = sorted({file.name.split("-")[0] for file in self._files})
 
     def classes(self) -> Sequence[str]:
-        features, _, classes = _features(self._files[0])
-        if len(classes) > 1:
-            raise TrainingError(f"{self._source} has several labels: {', '.join(classes)}.")
-        return features[classes[0]]["names"]
+        found: dict[str, None] = {}
+        for file in self._files:
+            _, labels = _features(file)
+            if len(labels) > 1:
+                raise TrainingError(f"{self._source} has several labels: {', '.join(labels)}.")
+            ((_, names),) = labels.items()
+            if isinstance(names, list):
+                return names
+            found |= dict.fromkeys(names)
+        return sorted(found)
 
     def rows(self, split: str | None, labels: Sequence[str], subset: bool, digest: Any) -> Iterator[Row]:
         if split not in self.splits:
@@ -122,7 +131,7 @@ class Parquet:
             for batch in table.iter_batches(256, columns=[image, label]):
                 for picture, index in zip(batch[image].to_pylist(), batch[label].to_pylist(), strict=True):
                     name = (picture or {}).get("path") or f"{file.name} row {row}"
-                    if index is None or not 0 <= index < len(order):
+                    if index not in order:
                         raise TrainingError(f"{name} in {file.name} has no label.")
                     row += 1
                     wanted = order[index]
@@ -132,8 +141,11 @@ class Parquet:
             raise TrainingError(f"{file.name} is damaged, or not a parquet file with pictures.") from error
 
 
-def _features(file: Path) -> tuple[dict[str, Any], list[str], list[str]]:
-    """The features that a file declares, and which of its columns are images and class labels."""
+def _features(file: Path) -> tuple[str, dict[str, list[str] | frozenset[str]]]:
+    """The column of a file with pictures, and the names that each column with classes has.
+
+    A declared class label has a list of names, in its own order; text has a set of words.
+    """
     import pyarrow
     import pyarrow.parquet as parquet
 
@@ -143,28 +155,36 @@ def _features(file: Path) -> tuple[dict[str, Any], list[str], list[str]]:
         raise TrainingError(f"{file.name} is damaged, or not a parquet file with pictures.") from error
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
-        kinds = {name: feature["_type"] for name, feature in features.items() if "_type" in feature}
+        kinds = {name: (feature["_type"], feature.get("dtype")) for name, feature in features.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         features, kinds = {}, {}
-    images = [name for name, kind in kinds.items() if kind == "Image"]
-    classes = [name for name, kind in kinds.items() if kind == "ClassLabel"]
-    if not images or not classes:
+    images = [name for name, (kind, _) in kinds.items() if kind == "Image"]
+    labels: dict[str, Any] = {
+        name: features[name]["names"] for name, (kind, _) in kinds.items() if kind == "ClassLabel"
+    }
+    words = [name for name, kind in kinds.items() if kind == ("Value", "string")]
+    if images and not labels and len(words) == 1:
+        column = parquet.read_table(file, columns=words)[words[0]]
+        labels = {words[0]: frozenset(column.unique().to_pylist()) - {None}}
+    if not images or not labels:
         raise TrainingError(f"{file.name} does not declare an image and a class label in its features.")
-    return features, images, classes
+    return images[0], labels
 
 
-def _columns(file: Path, labels: Sequence[str], subset: bool) -> tuple[str, str, list[int | None]]:
-    """The columns declared as an image and as the task's class label, and the task's index of each declared class."""
-    features, images, classes = _features(file)
+def _columns(file: Path, labels: Sequence[str], subset: bool) -> tuple[str, str, dict[Any, int | None]]:
+    """The columns with pictures and with the task's classes, and the task's index of each value of the latter."""
+    image, found = _features(file)
     # A data set may label coarsely and finely: the task's own column is the one with its classes.
-    fitting = [name for name in classes if _fits(features[name]["names"], labels, subset)]
-    if len(classes) > 1 and not fitting:
+    fitting = [name for name, names in found.items() if _fits(list(names), labels, subset)]
+    if len(found) > 1 and not fitting:
         raise TrainingError(
-            f"None of the labels in {file.name} ({', '.join(classes)}) has the task's classes, "
+            f"None of the labels in {file.name} ({', '.join(found)}) has the task's classes, "
             f"which are: {', '.join(labels[:10])}."
         )
-    chosen = (fitting or classes)[0]
-    return images[0], chosen, match(features[chosen]["names"], labels, subset, file.name)
+    chosen = (fitting or list(found))[0]
+    names = list(found[chosen])
+    values = range(len(names)) if isinstance(found[chosen], list) else names
+    return image, chosen, dict(zip(values, match(names, labels, subset, file.name), strict=True))
 
 
 class ClassFolders:

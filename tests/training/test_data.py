@@ -5,12 +5,13 @@ import logging
 
 import huggingface_hub
 import numpy as np
+import pyarrow
 import pyarrow.parquet as parquet
 import pytest
 
 from tests.training import studies
 from tests.training.studies import LABELS, features_of, rows_of, write_parquet
-from training import data
+from training import data, sources
 from training.recipe import TrainingError
 
 SIDE = studies.SIDE
@@ -88,6 +89,22 @@ def rewrite_features(file, features):
     parquet.write_table(
         table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})}), file
     )
+
+
+def test_classes_may_be_words(tmp_path):
+    features = studies.features_of() | {
+        "label": {"dtype": "int64", "_type": "Value"},
+        "text": {"dtype": "string", "_type": "Value"},
+    }
+    pictures = [{"bytes": studies.png(studies.picture(label, 0)), "path": None} for label in (0, 1, 0)]
+    table = pyarrow.table({"image": pictures, "label": [7, 3, 7], "text": ["tabby-cat", "sheep-dog", "tabby-cat"]})
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    parquet.write_table(table.replace_schema_metadata(metadata), tmp_path / "train-00000-of-00002.parquet")
+    other = table.slice(2).replace_schema_metadata(metadata)
+    parquet.write_table(other, tmp_path / "train-00001-of-00002.parquet")
+    assert sources.find(str(tmp_path)).classes() == ["sheep-dog", "tabby-cat"]
+    assert data.load(str(tmp_path), "train", ("tabby cat", "sheep dog"), SIDE).labels.tolist() == [0, 1, 0, 0]
+    assert data.load(str(tmp_path), "train", ("Sheep dog",), SIDE, subset=True).labels.tolist() == [0]
 
 
 def test_labels_that_fit_neither_column(tmp_path):
