@@ -16,6 +16,7 @@ from typing import Any
 from training import data, tables, views
 from training.batches import batches_of
 from training.evaluate import evaluate
+from training.loop import load
 from training.objective import prepare
 from training.recipe import Optimizer, Plan, Recipe, Space, Stage, TrainingError
 
@@ -64,7 +65,7 @@ def search(
 
     plan = recipe.plans[space.run]
     recipe = replace(recipe, **plan.changes)
-    training, validation, test = (_load(recipe, source, split) for split in ("train", "validation", "test"))
+    training, validation, test = (load(source, split, recipe) for split in ("train", "validation", "test"))
     tuner = keras_tuner.RandomSearch(
         _network(recipe, space, plan.seed, training, validation, say),
         objective=keras_tuner.Objective("val_accuracy", "max"),
@@ -89,10 +90,6 @@ def search(
 def table_of(task: str) -> Path:
     """Where the trials of a task are written."""
     return tables.STUDIES / task / "search.csv"
-
-
-def _load(recipe: Recipe, source: str, split: str) -> data.Split:
-    return data.load(source, split, recipe.labels, recipe.source_size or recipe.input_size, recipe.fit)
 
 
 def _network(
