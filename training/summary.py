@@ -49,7 +49,7 @@ def card_of(job: Job, history: list[dict[str, float]], found: Evaluation) -> Car
             "l2": recipe.l2,
             "rates_tried": list(chosen.tried),
             "why_this_rate": why,
-            "batch_norm": "frozen",
+            "batch_norm": "trained" if job.stages[0].trainable == "scratch" else "frozen",
             "precision": MIXED if job.mixed else "float32",
         },
         data={

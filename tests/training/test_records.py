@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.training import studies
 from tests.training.runs import Training, assert_same_end, same
 from tests.training.test_data import refused
-from training import data, records, views
+from training import __main__ as command
+from training import data, recipes, records, views
 from training.recipe import Augmentation, Stage, TrainingError
 
 # Small enough that the shuffle's buffer holds all.
@@ -120,3 +122,18 @@ def test_the_augmentation_of_a_streamed_view_is_that_of_its_place():
     picture = studies.picture(1, 1)
     source = views.Views(np.stack([picture] * 3), kind, 32, 0, 2)
     assert np.array_equal(source.of(picture, 2, 5), source([2], 5)[0])
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_half_written(hub_folder, tmp_path, monkeypatch, capfd):
+    class Full(tf.io.TFRecordWriter):
+        def write(self, record):
+            raise tf.errors.ResourceExhaustedError(None, None, f"{tmp_path}; No space left on device")
+
+    monkeypatch.setattr(tf.io, "TFRecordWriter", Full)
+    monkeypatch.setattr(recipes, "find", lambda task: RECIPE)
+    asked = ["pack", "made", "--data", str(hub_folder), "--split", "test", "--out", str(tmp_path)]
+    assert command.main(asked) == 2
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1
+    assert "No space left on device" in said
+    assert not list(tmp_path.iterdir())
