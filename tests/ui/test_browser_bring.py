@@ -31,9 +31,8 @@ def report(tab: Tab):
     return tab.page.get_by_role("status").filter(has_text=re.compile("is (not )?shown"))
 
 
-@pytest.mark.parametrize("colors", ["light", "dark"])
-def test_bring_a_broken_model_then_a_good_one(look, folder, colors):
-    tab = look(color_scheme=colors)
+def test_bring_a_broken_model_then_a_good_one(look, folder):
+    tab = look()
     tab.button("Bring").click()
     give(tab.page, folder / "raw.keras")
     expect(report(tab)).to_contain_text("raw.keras is not shown.", timeout=90_000)
@@ -45,7 +44,7 @@ def test_bring_a_broken_model_then_a_good_one(look, folder, colors):
     tab.ready("chelsea")
     expect(tab.evidence("mine")).to_be_visible()
     expect(tab.evidence("Adam")).to_have_count(0)
-    expect(tab.depth).to_have_attribute("aria-valuemax", "6")
+    expect(tab.depth).to_have_attribute("max", "6")
     expect(tab.page.locator(".st-key-bring input[type=file]")).to_have_count(1)
     # A page without its visitor's model shows the runs that are there.
     tab.page.reload()
