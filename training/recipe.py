@@ -60,7 +60,7 @@ class Optimizer:
     Attributes:
         name: a class of `keras.optimizers`.
         rate: the (highest) learning rate.
-        tried: the rates that `tune` compares on the validation split; empty where the rate is the study's own.
+        tried: the rates that `tune` compares on the validation split; empty where it is not tuned.
         options: further arguments, such as momentum.
         schedule: `cosine` (a short rise, then half a cosine down to zero) or `constant`.
     """
