@@ -47,9 +47,9 @@ export function packChannels(share, activations, [rows, columns, count], targets
     const sum = own.reduce((total, value) => total + Math.abs(value), 0);
     return own.map((value) => value / Math.max(sum, 1e-12));
   });
-  const most = (channel) => Math.max(...shares.map((own) => Math.abs(own[channel])));
+  const most = shares[0].map((_, channel) => Math.max(...shares.map((own) => Math.abs(own[channel]))));
   const ids = Array.from({ length: count }, (_, channel) => channel)
-    .sort((a, b) => most(b) - most(a))
+    .sort((a, b) => most[b] - most[a])
     .slice(0, CHANNELS);
   const factor = Math.ceil(rows / CHANNEL_SIDE);
   const [height, width] = [Math.floor(rows / factor), Math.floor(columns / factor)];

@@ -6,14 +6,15 @@ const MAX_MEGAPIXELS = 40;
 /** A JPEG that is decoded at a part of its size may be larger; more than this no browser decodes for sure. */
 const MAX_JPEG_MEGAPIXELS = 120;
 const MAX_SIDE = 65_535;
-const GREY = "#808080";
+const MAX_MEGABYTES = 100;
+const GREY = 128;
 /** Pixels that are taken from the decoder at once, so that memory stays small. */
 const STRIP = 4_000_000;
 
 addEventListener("message", async ({ data }) => {
   const { id, picture, name, view } = data;
   try {
-    const found = picture instanceof ImageBitmap ? look(picture, { kind: null }, view) : await read(picture, name, view);
+    const found = picture instanceof ImageBitmap ? look(picture, { kind: "frame" }, view) : await read(picture, name, view);
     postMessage({ id, ...found }, [found.pixels.buffer]);
   } catch (error) {
     if (!(error instanceof Refused)) console.warn(error);
@@ -39,6 +40,7 @@ function check(width, height, kind, name) {
 
 async function read(file, name, view) {
   if (!file.size) throw new Refused(`${quoted(name)} is empty: choose another picture.`);
+  if (file.size > MAX_MEGABYTES * 1e6) throw new Refused(`${quoted(name)} has more than ${MAX_MEGABYTES} MB: make it smaller first.`);
   let bytes;
   try {
     bytes = new Uint8Array(await file.arrayBuffer());
@@ -50,7 +52,8 @@ async function read(file, name, view) {
   if (!about.whole) throw new Refused(`${quoted(name)} is damaged or cut short: save or download it again.`);
   let bitmap;
   try {
-    bitmap = await createImageBitmap(new Blob([bytes]), { imageOrientation: "from-image", colorSpaceConversion: "default" });
+    const upright = { imageOrientation: "from-image", colorSpaceConversion: "default", premultiplyAlpha: "none" };
+    bitmap = await createImageBitmap(new Blob([bytes]), upright);
   } catch {
     if (about.kind === "heic" || about.kind === "tiff") throw new Refused(`${quoted(name)} is ${about.kind.toUpperCase()}, which this browser cannot read: save it as JPEG or PNG first.`);
     if (about.kind) throw new Refused(`${quoted(name)} is damaged or cut short: save or download it again.`);
@@ -67,26 +70,37 @@ function look(bitmap, about, { size, fit, source_size: sourceSize }) {
   const part = frame(Math.ceil(width / factor), Math.ceil(height / factor), fit);
   const [wide, high] = sourceSize ? [Math.min(part.width, sourceSize), Math.min(part.height, sourceSize)] : [size, size];
   const scaling = new Resampling(part.width, part.height, wide, high);
-  for (const row of rows(bitmap, part, factor)) scaling.add(row);
+  const opaque = ["jpeg", "frame"].includes(about.kind);
+  for (const row of rows(bitmap, part, factor, opaque)) scaling.add(row);
   bitmap.close();
   const pixels = sourceSize ? resize(scaling.result(), wide, high, size, size) : scaling.result();
   return { pixels, width, height };
 }
 
 /** The rows of a part of a bitmap, over grey, `factor` x `factor` pixels averaged to one. */
-function* rows(bitmap, { left, top, width, height }, factor) {
+function* rows(bitmap, { left, top, width, height }, factor, opaque) {
   const most = Math.max(1, Math.floor(STRIP / (width * factor * factor)));
   const canvas = new OffscreenCanvas(width * factor, Math.min(most, height) * factor);
-  const context = canvas.getContext("2d", { willReadFrequently: true, colorSpace: "srgb" });
+  // A canvas multiplies colours by their opacity: only in more than bytes can they be had again.
+  const context = canvas.getContext("2d", { willReadFrequently: true, colorSpace: "srgb", colorType: opaque ? "unorm8" : "float16" });
   for (let start = 0; start < height; start += most) {
     const count = Math.min(most, height - start);
-    context.fillStyle = GREY;
-    context.fillRect(0, 0, canvas.width, canvas.height);
+    context.clearRect(0, 0, canvas.width, canvas.height);
     const [x, y] = [left * factor, (top + start) * factor];
     const [across, down] = [Math.min(width * factor, bitmap.width - x), Math.min(count * factor, bitmap.height - y)];
     context.drawImage(bitmap, x, y, across, down, 0, 0, across, down);
     const { data } = context.getImageData(0, 0, across, down);
+    if (!opaque) overGrey(data);
     for (let row = 0; row < count; row++) yield averaged(data, across, down, row, width, factor);
+  }
+}
+
+/** Lays what is transparent over neutral grey. */
+function overGrey(data) {
+  for (let at = 0; at < data.length; at += 4) {
+    const opacity = data[at + 3];
+    if (opacity === 255) continue;
+    for (let c = at; c < at + 3; c++) data[c] = Math.round((data[c] * opacity + GREY * (255 - opacity)) / 255);
   }
 }
 

@@ -12,17 +12,20 @@ const STOPPED = "The two networks stopped: reload the page, and close others if 
 const NO_CAMERA = "There is no camera that this page may use.";
 const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
 
+const on = { state: (_, hash) => writeAddress(hash), pick };
+const view = mount(main, { meta: { key: "", busy: "Getting the photograph" }, state: readAddress(), on });
 const space = await json("space.json");
 const crew = new Crew(space, fetching);
 const camera = new Camera();
 const samples = space.samples.map(({ id, label }, blob) => ({ id, label, blob }));
 const thumbnails = space.samples.map(({ thumbnail }) => Uint8Array.from(atob(thumbnail), (letter) => letter.charCodeAt(0)));
 
-let view = null;
 let turn = 0;
 let count = 0;
 /** What is on the page: the id of a sample, or the payload of a photograph of one's own. */
 let shown = { sample: null, own: null };
+/** The sample that the address has named of late. */
+let addressed = asked();
 
 // -- What is shown ---------------------------------------------------------------------------------------------
 
@@ -34,13 +37,11 @@ async function json(file) {
 
 function show({ meta, blobs }, picked = "") {
   const strip = samples.map((sample) => ({ ...sample, blob: sample.blob + blobs.length }));
-  const on = { state: (_, hash) => writeAddress(hash), pick };
-  const whole = { ...meta, samples: strip, picked };
-  view = mount(main, { meta: whole, blobs: [...blobs, ...thumbnails], state: readAddress(), on });
+  view.update({ meta: { ...meta, samples: strip, picked }, blobs: [...blobs, ...thumbnails] });
 }
 
 function busy(words) {
-  view?.update({ meta: { busy: words, picked: shown.sample ?? "" } });
+  view.update({ meta: { busy: words, picked: shown.sample ?? "" } });
 }
 
 function say(words) {
@@ -82,19 +83,23 @@ function begin(words) {
 }
 
 async function pick(id) {
-  if (await showSample(id)) history.pushState(null, "", `?photo=${encodeURIComponent(id)}${location.hash}`);
+  if (await showSample(id)) address(id);
+}
+
+/** Names what is shown in the address: a sample, or nothing for a photograph of one's own. */
+function address(id) {
+  addressed = id;
+  history.pushState(null, "", (id ? `?photo=${encodeURIComponent(id)}` : location.pathname) + location.hash);
 }
 
 async function take(picture, name) {
   const mine = begin("Looking at the photograph");
-  try {
-    const seen = await crew.see(picture, name);
-    if (mine !== turn) return;
+  const seen = await crew.see(picture, name).catch((error) => failed(STOPPED, error, mine));
+  if (mine === turn && seen) {
     if (seen.refused) say(seen.refused);
     else await explain({ name, ...seen }, mine);
-  } finally {
-    if (mine === turn) busy("");
   }
+  if (mine === turn) busy("");
 }
 
 async function explain(photo, mine) {
@@ -103,19 +108,22 @@ async function explain(photo, mine) {
   const found = payload(space, photo, answers, { key: `own ${(count += 1)}` });
   shown = { sample: null, own: found };
   show(found);
-  history.pushState(null, "", location.pathname + location.hash);
+  address();
 }
 
 // -- The camera ------------------------------------------------------------------------------------------------
 
-/** The last frame, and per run the last map of every layer, so that a step to another depth is never empty. */
+/**
+ * What the networks are looking at, the frame that is shown, and per run the last map of every layer, so that a step to
+ * another depth is never empty.
+ */
 let live = null;
 
 async function startCamera() {
   const mine = begin("Opening the camera");
   watching(true);
   if (await prepared(mine)) {
-    live = { photo: null, maps: space.runs.map(() => ({})) };
+    live = { looking: null, photo: null, maps: space.runs.map(() => ({})) };
     const take = (bitmap) => frame(bitmap, mine).catch((error) => failed(STOPPED, error, mine));
     await camera.start(take, stopCamera).catch((error) => failed(NO_CAMERA, error, mine));
   }
@@ -136,12 +144,19 @@ function watching(on) {
   keepButton.disabled = true;
 }
 
+/** While the networks look at one frame, the one before is drawn and the next is scaled. */
 async function frame(bitmap, mine) {
   const seen = await crew.see(bitmap, "camera");
-  const first = live?.photo === null;
-  // The first one whole, so that there is something at every depth.
-  const answers = await crew.look(seen.pixels, first ? null : view.state().layer);
+  await live?.looking;
   if (mine !== turn || !live) return;
+  // The first one whole, so that there is something at every depth.
+  live.looking = crew.look(seen.pixels, live.looking ? view.state().layer : null);
+  const draw = (answers) => requestAnimationFrame(() => mine === turn && live && drawFrame(seen, answers));
+  // What goes wrong is told by the next frame, which waits for this one.
+  live.looking.then(draw, () => {});
+}
+
+function drawFrame(seen, answers) {
   live.photo = { name: "camera", ...seen };
   answers.forEach((answer, k) => (answer.maps = Object.assign(live.maps[k], answer.maps)));
   shown = { ...shown, sample: null };
@@ -225,11 +240,14 @@ cameraButton.addEventListener("click", () => {
 });
 keepButton.addEventListener("click", keep);
 
-addEventListener("hashchange", () => view?.update({ state: readAddress() }));
+addEventListener("hashchange", () => view.update({ state: readAddress() }));
 addEventListener("popstate", () => {
   const id = asked();
-  if (id && id !== shown.sample) showSample(id);
-  else if (!id && shown.sample !== null && shown.own) {
+  // Another hash is another view of what is there.
+  if (id === addressed) return;
+  addressed = id;
+  if (id || !shown.own) showSample(id ?? samples[0].id);
+  else if (shown.sample !== null) {
     begin("");
     shown = { ...shown, sample: null };
     show(shown.own);

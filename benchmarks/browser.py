@@ -1,0 +1,159 @@
+"""How fast the static Space is in a visitor's browser: the first evidence, a photograph, the camera.
+
+A plain file server on this machine and a Chromium without a screen; the camera is Chromium's own test picture.
+"""
+
+import csv
+import http.server
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+
+ROOT = Path(__file__).parents[1]
+STUDY = ROOT / "assets" / "studies" / "browser"
+LOCK = ROOT / "spaces" / "static" / "package-lock.json"
+DEPTHS = ("top", "5c", "3b", "stem")
+PHOTOGRAPHS = 11
+WARM_UP = 2
+SECONDS = 12
+READY = 180_000
+
+# Seconds from a dropped photograph to its evidence.
+DROP = """async (name) => {
+  const picture = await (await fetch("/drop.png")).blob();
+  const all = new DataTransfer();
+  all.items.add(new File([picture], name));
+  const seen = document.querySelector(".px-seen canvas");
+  const started = performance.now();
+  return new Promise((done) => {
+    new MutationObserver((_, observer) => {
+      if (!seen.getAttribute("aria-label").startsWith(name)) return;
+      observer.disconnect();
+      requestAnimationFrame(() => done((performance.now() - started) / 1000));
+    }).observe(seen, { attributes: true });
+    document.dispatchEvent(new DragEvent("drop", { dataTransfer: all }));
+  });
+}"""
+
+# Frames drawn a second, over so many seconds; without motion the viewer draws each once.
+FRAMES = """async (seconds) => {
+  let count = 0;
+  const observer = new MutationObserver((all) => (count += all.length));
+  observer.observe(document.querySelector(".parallax"), { attributes: true, attributeFilter: ["data-drawn"] });
+  const started = performance.now();
+  await new Promise((done) => setTimeout(done, 1000 * seconds));
+  observer.disconnect();
+  return (1000 * count) / (performance.now() - started);
+}"""
+
+STATE = """async () => {
+  const { threadsFor } = await import("/crew.js");
+  return { isolated: crossOriginIsolated, threads_of_each_run: threadsFor(2) };
+}"""
+
+
+def main() -> int:
+    """Measure, print and store the table; returns the exit status."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        print("The browser's figures need Playwright: pip install -r requirements-dev.txt", file=sys.stderr)
+        return 2
+    from ui.viewer import static
+
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "space"
+        try:
+            static.assemble(folder)
+        except static.SpaceError as error:
+            print(error, file=sys.stderr)
+            return 2
+        _photograph(folder / "drop.png")
+        about = machine.describe()
+        with _served(folder) as url, sync_playwright() as playwright:
+            own = os.environ.get("PARALLAX_CHROMIUM") or shutil.which("chromium")
+            camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+            arguments = ["--no-sandbox", "--disable-background-networking", *camera]
+            browser = playwright.chromium.launch(executable_path=own, args=arguments)
+            options: Any = {"viewport": {"width": 1280, "height": 720}, "reduced_motion": "reduce"}
+            rows, state = measure(browser.new_context(**options), url)
+            about |= state | {"chromium": browser.version, "onnxruntime-web": _runtime()}
+            browser.close()
+    STUDY.mkdir(parents=True, exist_ok=True)
+    with (STUDY / "table.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["what", "value", "unit"])
+        writer.writeheader()
+        writer.writerows(rows)
+    (STUDY / "machine.json").write_text(json.dumps(about, indent=2) + "\n")
+    for row in rows:
+        print(f"{row['what']:<62}{row['value']:>9} {row['unit']}")
+    return 0
+
+
+def measure(context: Any, url: str) -> tuple[list[dict[str, str]], dict[str, Any]]:
+    """The rows of the table, and what the browser says of itself; `context` is a visitor who was never here."""
+    rows: list[dict[str, str]] = []
+
+    def add(what: str, value: float, unit: str = "s") -> None:
+        rows.append({"what": what, "value": f"{value:.2f}" if unit == "s" else f"{value:.1f}", "unit": unit})
+
+    page = context.new_page()
+    for visit in ("first", "second"):
+        page.goto(url)
+        page.locator(".parallax[data-drawn]").wait_for(timeout=READY)
+        add(f"{visit} visit: evidence of a sample", page.evaluate("performance.now()") / 1000)
+        page.locator("body[data-networks='ready']").wait_for(timeout=READY)
+        add(f"{visit} visit: both networks ready", page.evaluate("performance.now()") / 1000)
+        page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+    taken = sorted(page.evaluate(DROP, f"{number}.png") for number in range(PHOTOGRAPHS))
+    add("a photograph: both runs, all layers, median", taken[PHOTOGRAPHS // 2])
+    page.get_by_role("button", name="Camera").click()
+    page.get_by_text("frames a second").wait_for(timeout=READY)
+    for depth in DEPTHS:
+        page.evaluate("(layer) => { location.hash = `layer=${layer}`; }", depth)
+        page.evaluate(FRAMES, WARM_UP)
+        add(f"the camera, both runs, at {depth}", page.evaluate(FRAMES, SECONDS), "frames a second")
+    return rows, page.evaluate(STATE)
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[str]:
+    """Serve a folder with the headers of a static Space; the server's address."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def end_headers(self) -> None:
+            self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+            self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+            super().end_headers()
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _photograph(path: Path) -> None:
+    from PIL import Image
+    from skimage import data
+
+    Image.fromarray(data.coffee()).save(path)
+
+
+def _runtime() -> str:
+    return json.loads(LOCK.read_text(encoding="utf-8"))["packages"]["node_modules/onnxruntime-web"]["version"]
