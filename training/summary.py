@@ -22,7 +22,7 @@ def card_of(job: Job, history: list[dict[str, float]], found: Evaluation) -> Car
         "val_accuracy": max(row["val_accuracy"] for row in history),
         "val_loss": min(row["val_loss"] for row in history),
     }
-    why = "best validation loss of the rates tried, see assets/studies" if chosen.tried else "the recipe's own, not tuned"
+    why = "best validation loss of the rates tried, see assets/studies" if chosen.tried else "not tuned"
     return Card(
         task=recipe.task,
         run=job.run,
