@@ -75,7 +75,8 @@ def carried_over(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     found = {}
     for name, values in weights.items():
         layer, variable = name.split("/")
-        if layer == "normalization":
+        # Keras numbers it on where a process builds several networks.
+        if layer.startswith("normalization"):
             continue
         if values.ndim == 4:
             values = values.transpose((2, 3, 0, 1) if layer.endswith("dwconv") else (3, 2, 0, 1))

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from ui import samples
 
-PAGE = Path(__file__).parents[2] / "ui" / "look.py"
+PAGE = Path(__file__).parents[2] / "ui" / "navigation.py"
 
 
 @pytest.fixture(scope="module")

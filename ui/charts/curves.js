@@ -85,7 +85,7 @@ class Curves {
     const charts = el("div", { class: "pc-charts" }, this.#accuracy, this.#loss);
     const cursor = el("div", { class: "pc-cursor-row" }, this.#where, this.#range);
     const key = el("p", { class: "pc-key" }, mark("validation"), " validation ", mark("train"), " training");
-    const left = el("div", { class: "pc-left" }, charts, cursor, key, el("div", { class: "pc-scroll" }, this.#table), this.#note);
+    const left = el("div", { class: "pc-left" }, charts, cursor, key, el("div", { class: "pc-scroll", tabindex: 0, role: "group", "aria-label": "Results" }, this.#table), this.#note);
     this.#node = el("section", { class: "parallax pc", "aria-label": "Curves" }, left, el("aside", { "aria-label": "Recipe" }, this.#recipe));
     root.append(this.#node);
     const theme = () => this.#node.setAttribute("data-theme", darkBehind(root.host ?? this.#node) ? "dark" : "light");

@@ -232,7 +232,7 @@ class Errors {
       el("div", { class: "pe-head" }, el("h2", { text: "Classes" }), classes.length > 2 ? order : null),
       el(
         "div",
-        { class: "pc-scroll pe-classes" },
+        { class: "pc-scroll pe-classes", tabindex: 0, role: "group", "aria-label": "Measures of each class" },
         el(
           "table",
           { class: "pc-table" },
@@ -248,7 +248,7 @@ class Errors {
 
   #pictures() {
     const { groups, without } = this.#meta;
-    const list = el("ul", { class: "pe-gallery" });
+    const list = el("ul", { class: "pe-gallery", tabindex: 0, "aria-label": "Pictures" });
     const show = (id) => {
       this.#group = id;
       press(tabs, id);

@@ -2,7 +2,8 @@
 
 ``python -m ui.viewer.static DIR`` writes it. What the page reads is `space.json`:
 
-    {version, task, size, view: {fit, source_size}, method, labels, units, classes, layers,    as in a payload's description
+    {version, task, method, classes, layers,      as in a payload's description, see viewer.js
+     size, view: {fit, source_size}, labels, units,
      runs: [{id, name, hue, weights: {file, bytes}}],
      graphs: [{file, bytes, layers}],       from the whole network to its deepest layers; cheaper the fewer they are
      runtime: {file, bytes},                gzip
