@@ -1,6 +1,5 @@
 """What keeps the Gradio Space whole: addresses, bodies, leftovers."""
 
-import asyncio
 import gzip
 import importlib.util
 import os
@@ -12,6 +11,7 @@ from types import ModuleType
 
 import pytest
 
+from tests.apart import run_apart
 from tests.spaces.gradio_space import ROOT
 
 PAGES = {
@@ -64,7 +64,7 @@ def public(guard, monkeypatch) -> None:
 
 
 def _fetch(guard: ModuleType, address: str) -> bytes:
-    return asyncio.run(guard.fetch(address, 1_000))
+    return run_apart(guard.fetch(address, 1_000))
 
 
 @pytest.mark.parametrize("path", ["/photo.jpg", "/moved"])
@@ -126,7 +126,7 @@ def _body(guard: ModuleType, parts: list[bytes], headers: dict[bytes, bytes]) ->
         await app(scope, receive, send)
         return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
 
-    return asyncio.run(call())
+    return run_apart(call())
 
 
 def test_a_body_within_the_limit_passes(guard):
