@@ -16,13 +16,15 @@ class Pass:
 
     `logits` (B, U); `activations` (B, H, W, C) and `gradients` (B, T, H, W, C) by layer name. A gradient is that of
     sum(cotangent * logits) with respect to the layer's activations. `gates` (B, C) 0..1, what squeeze-and-excitation
-    multiplies the channels inside a block by, for the layers that are blocks with it.
+    multiplies the channels inside a block by, for the layers that are blocks with it. `maps` (B, T, H, W) by method and
+    layer name, where an engine was asked to make them itself.
     """
 
     logits: np.ndarray
     activations: dict[str, np.ndarray]
     gradients: dict[str, np.ndarray]
     gates: dict[str, np.ndarray] = field(default_factory=dict)
+    maps: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
 
 class Engine(Protocol):

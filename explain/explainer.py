@@ -22,6 +22,8 @@ from explain.perturbation import PERTURBATIONS, Progress, perturb
 
 Target = str | int
 ENGINES = ("auto", "openvino", "tensorflow")
+LINEAR = ("grad_cam", "hires_cam", "xgrad_cam")
+"""Formulas that change their sign with the logit."""
 MANY = 12
 """Photographs of a batch from which on it pays to compile graphs that run side by side."""
 MOST_SIDE_BY_SIDE = 4
@@ -265,34 +267,32 @@ class Explainer:
         started = time.perf_counter()
         image = seen[None].astype("float32")
         numbers = None if targets is None else [self._number(target) for target in targets]
-        if self._units == 1:
-            # One logit has one gradient; the other class's evidence is its negative.
-            rows = np.ones((1, 1), np.float32)
-        else:
-            numbers = [int(engine.logits(image)[0].argmax())] if numbers is None else numbers
-            rows = np.eye(self._units, dtype=np.float32)[numbers]
-        maps_alone = getattr(engine, "maps", None) if tuple(methods) == ("grad_cam",) and not keep else None
-        if maps_alone is not None:
-            # The graph makes these itself: activations and gradients need not leave it.
-            values, layers = maps_alone(image, rows[None])
-            logits, probabilities = _per_label(values[0])
-            numbers = [int(probabilities.argmax())] if numbers is None else numbers
-            signs = self._signs(numbers)
-            maps = {"grad_cam": {name: one[0] * signs[:, None, None] for name, one in layers.items()}}
-            found = None
+        if numbers is None and self._units > 1:
+            numbers = [int(engine.logits(image)[0].argmax())]
+        # One logit has one gradient; the other class's evidence is its negative.
+        turned = self._units == 1 and (numbers is None or len(numbers) != 1)
+        rows = np.ones((1, 1), np.float32) if turned else self._rows(numbers or [])
+        in_graph = [] if keep else [method for method in methods if method in getattr(engine, "in_graph", ())]
+        if turned:
+            in_graph = [method for method in in_graph if method in LINEAR]
+        if in_graph:
+            # Activations and gradients need not leave the graph for maps that it makes itself.
+            found = engine.maps(image, rows[None], in_graph, whole=len(in_graph) < len(methods))
         else:
             found = engine(image, rows[None])
-            logits, probabilities = _per_label(found.logits[0])
-            numbers = [int(probabilities.argmax())] if numbers is None else numbers
-            signs = self._signs(numbers)[None, :, None, None, None]
-            if self._units == 1:
-                found = replace(found, gradients={name: one * signs for name, one in found.gradients.items()})
-            maps = {
-                method: _maps(FORMULAS[method], found)
-                if method in FORMULAS
-                else self._perturbed(method, image, found, numbers, seed, progress)
-                for method in methods
-            }
+        logits, probabilities = _per_label(found.logits[0])
+        numbers = [int(probabilities.argmax())] if numbers is None else numbers
+        if turned:
+            found = _turned(found, numbers)
+
+        def maps_of(method: str) -> dict[str, np.ndarray]:
+            if method in found.maps:
+                return {name: maps[0] for name, maps in found.maps[method].items()}
+            if method in FORMULAS:
+                return _maps(FORMULAS[method], found)
+            return self._perturbed(method, image, found, numbers, seed, progress)
+
+        maps = {method: maps_of(method) for method in methods}
         return Explanation(
             seen,
             logits,
@@ -305,9 +305,11 @@ class Explainer:
             time.perf_counter() - started,
         )
 
-    def _signs(self, numbers: Sequence[int]) -> np.ndarray:
-        """What each target's row of the gradient is multiplied by, (T,) float32."""
-        return np.array([-1.0 if self._units == 1 and number == 0 else 1.0 for number in numbers], np.float32)
+    def _rows(self, numbers: Sequence[int]) -> np.ndarray:
+        """What the logits of each target are multiplied by, (T, U) float32."""
+        if self._units == 1:
+            return np.array([[1.0 if number else -1.0] for number in numbers], np.float32)
+        return np.eye(self._units, dtype=np.float32)[list(numbers)]
 
     def _perturbed(
         self,
@@ -347,6 +349,17 @@ class Explainer:
             return int(target)
         known = ", ".join(self.labels[:10]) + (", ..." if len(self.labels) > 10 else "")
         raise TargetError(f"There is no class {target!r}; the classes are: {known}.")
+
+
+def _turned(found: Pass, numbers: Sequence[int]) -> Pass:
+    """The pass of one logit, of its linear maps too, for each of its labels: label 0 gets the negative."""
+    signs = np.array([-1.0 if number == 0 else 1.0 for number in numbers], np.float32)
+    gradients = {name: one * signs[None, :, None, None, None] for name, one in found.gradients.items()}
+    maps = {
+        method: {name: one * signs[None, :, None, None] for name, one in layers.items()}
+        for method, layers in found.maps.items()
+    }
+    return replace(found, gradients=gradients, maps=maps)
 
 
 def _maps(formula: Any, found: Pass) -> dict[str, np.ndarray]:

@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from explain.architecture import Block, Convolution, EfficientNet, Excitation, read
 from explain.errors import EngineError
+from explain.graph_formulas import IN_GRAPH
 
 OPSET = 17
 # A 1 x 1 convolution of no more inputs is cheaper to compute again than its result is to keep and fetch.
@@ -40,16 +41,18 @@ def write(
     layers: Sequence[str] | None = None,
     labels: Sequence[str] | None = None,
     half: bool = False,
+    methods: Sequence[str] = ("grad_cam",),
 ) -> onnx.ModelProto:
     """The network that explains `model`, for photographs of `size` pixels (the model's own size by default).
 
     Inputs: `image` (1, S, S, 3) float32 in 0..255 and `cotangent` (targets, U), one row per target, U being the units
     of the dense layer. Outputs: `logits` (1, U) and for each of `layers` (default: all, names as in
-    `EfficientNet.layers`) `activation/<layer>` (1, H, W, C) and `gradient/<layer>` (targets, H, W, C), or `map/<layer>`
-    (targets, H, W), the signed Grad-CAM in units of the logit, or all three, and `gate/<layer>` (1, C) 0..1 where the
-    block has squeeze-and-excitation; with `outputs="logits"` none, and no cotangent. The metadata, as JSON, say what a
-    program needs to show them: `input_size`, `labels`, `layers` (name, shape, stride and offset of each: cell i is
-    centred at pixel offset + stride * i).
+    `EfficientNet.layers`) `activation/<layer>` (1, H, W, C) and `gradient/<layer>` (targets, H, W, C), or the maps of
+    `methods` (names of `graph_formulas.IN_GRAPH`), signed: `map/<layer>` (targets, H, W) for Grad-CAM,
+    `<method>/<layer>` for others; or all of them, and `gate/<layer>` (1, C) 0..1 where the block has
+    squeeze-and-excitation; with `outputs="logits"` none, and no cotangent. The metadata, as JSON, say what a program
+    needs to show them: `input_size`, `labels`, `layers` (name, shape, stride and offset of each: cell i is centred at
+    pixel offset + stride * i).
 
     `half` stores the large weights as float16 and computes in float32: half the file, maps within 5e-3.
     Raises EngineError where the model is no EfficientNet with one dense layer on top.
@@ -61,7 +64,12 @@ def write(
     wanted = network.layers if layers is None else tuple(layers)
     if unknown := [name for name in wanted if name not in network.layers]:
         raise EngineError(f"This network has no layer {unknown[0]}; it has {', '.join(network.layers)}.")
-    return _Writer(network, size, wanted, half).write(outputs, labels)
+    return _Writer(network, size, wanted, half, tuple(methods)).write(outputs, labels)
+
+
+def output_of(method: str) -> str:
+    """What the outputs with a method's maps are called, before the slash and the layer."""
+    return "map" if method == "grad_cam" else method
 
 
 @dataclass(frozen=True)
@@ -81,8 +89,10 @@ class _Grid:
 class _Writer:
     """Collects nodes; each step of the forward pass hands back the function that writes its backward."""
 
-    def __init__(self, network: EfficientNet, size: int, wanted: tuple[str, ...], half: bool):
-        self.network, self.size, self.wanted, self.half = network, size, wanted, half
+    def __init__(
+        self, network: EfficientNet, size: int, wanted: tuple[str, ...], half: bool, methods: tuple[str, ...]
+    ) -> None:
+        self.network, self.size, self.wanted, self.half, self.methods = network, size, wanted, half, methods
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
@@ -126,17 +136,19 @@ class _Writer:
         """Writes the outputs of one layer."""
         height, width, channels = self.facts[name]["shape"]
         shapes: dict[str, list[int | str]] = {}
+        whole = gradient
+        if name == "top" and (outputs != "maps" or self.methods != ("grad_cam",)):
+            whole = self.node("Expand", gradient, self.constant([1, 1, height, width]))
         if outputs in ("gradients", "all"):
             shapes[f"activation/{name}"] = [1, height, width, channels]
             shapes[f"gradient/{name}"] = ["targets", height, width, channels]
-            whole = gradient
-            if name == "top":
-                whole = self.node("Expand", gradient, self.constant([1, 1, height, width]))
             self.node("Transpose", self.activations[name], out=f"activation/{name}", perm=[0, 2, 3, 1])
             self.node("Transpose", whole, out=f"gradient/{name}", perm=[0, 2, 3, 1])
         if outputs in ("maps", "all"):
-            shapes[f"map/{name}"] = ["targets", height, width]
-            self.grad_cam(name, gradient)
+            for method in self.methods:
+                out = f"{output_of(method)}/{name}"
+                shapes[out] = ["targets", height, width]
+                IN_GRAPH[method](self, self.activations[name], gradient if method == "grad_cam" else whole, out)
         return [helper.make_tensor_value_info(key, TensorProto.FLOAT, shape) for key, shape in shapes.items()]
 
     # Nodes and weights
@@ -298,9 +310,3 @@ class _Writer:
                 break
             gradient = back(gradient)
         return gradients
-
-    def grad_cam(self, name: str, gradient: str) -> None:
-        """Selvaraju et al. (2017), equations 1 and 2 without the ReLU: the sum of mean(G) * A over the channels."""
-        weights = self.node("GlobalAveragePool", gradient)
-        product = self.node("Mul", weights, self.activations[name])
-        self.node("ReduceSum", product, self.constant([1]), out=f"map/{name}", keepdims=0)

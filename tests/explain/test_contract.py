@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from explain import Explainer, perturbation
+from explain.explainer import LINEAR
 from explain.formulas import FORMULAS
 from explain.layers import layers_of
 from explain.perturbation import PERTURBATIONS
@@ -123,6 +124,26 @@ def test_threads_get_their_own_maps_from_every_method(kind):
         }
         for key, call in calls.items():
             _same(call.result(), alone[key])
+
+
+def test_maps_are_linear_in_the_logits(kind):
+    """map(2 a) = 2 map(a) and map(a - b) = map(a) - map(b), for the formulas that are linear in the gradient."""
+    _, _, explainer, alone = kind
+    image = alone[0, 0].seen[None].astype("float32")
+    units = 1 if explainer.labels == ("no", "yes") else len(explainer.labels)
+    a, b = np.random.default_rng(5).normal(size=(2, 1, 1, units)).astype("float32")
+
+    def maps(row):
+        found = explainer._engine(image, row)
+        pairs = {name: (found.activations[name], found.gradients[name][:, 0]) for name in found.activations}
+        return {(method, name): FORMULAS[method](*pair) for method in LINEAR for name, pair in pairs.items()}
+
+    of_a, of_b, of_twice, of_difference = (maps(row) for row in (a, b, 2 * a, a - b))
+    for key, values in of_a.items():
+        size = np.abs(values).max() + np.abs(of_b[key]).max()
+        assert size > 0, key
+        assert np.abs(of_twice[key] - 2 * values).max() <= CLOSE * size, key
+        assert np.abs(of_difference[key] - (values - of_b[key])).max() <= CLOSE * size, key
 
 
 def test_no_method_leaves_a_trace_in_the_model(kind):

@@ -11,6 +11,7 @@ from explain import engine_openvino
 from explain.architecture import read
 from explain.engine_openvino import OpenVinoEngine
 from explain.errors import EngineError
+from explain.formulas import FORMULAS
 from tests.explain.networks import classifier, off, photograph, tape, tiny
 
 
@@ -58,11 +59,31 @@ def test_more_targets_than_one_run_takes(engine, monkeypatch):
 def test_maps_alone_are_those_of_the_pass(engine):
     images, rows = photograph(32, photos=2), cotangents(2, 3)
     result = engine(images, rows)
-    logits, maps = engine.maps(images, rows)
+    alone = engine.maps(images, rows)
+    logits, maps = alone.logits, alone.maps["grad_cam"]
+    assert not alone.activations
+    assert not alone.gradients
     np.testing.assert_allclose(logits, result.logits, rtol=1e-5)
     for layer, gradient in result.gradients.items():
         weights = gradient.astype(np.float64).mean((2, 3))
         assert off(maps[layer], np.einsum("btc,bhwc->bthw", weights, result.activations[layer])) < 1e-5
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_maps_of_every_method_and_the_pass_behind_them(engine, whole):
+    images, rows = photograph(32, photos=2), cotangents(2, 3)
+    result, found = engine(images, rows), engine.maps(images, rows, ("layer_cam", "grad_cam"), whole)
+    assert list(found.maps) == ["layer_cam", "grad_cam"]
+    for method, layers in found.maps.items():
+        for layer, maps in layers.items():
+            for photo in range(2):
+                G = result.gradients[layer][photo]
+                A = np.broadcast_to(result.activations[layer][photo], G.shape)
+                assert off(maps[photo], FORMULAS[method](A, G)) < 1e-4
+    for kind in ("activations", "gradients", "gates"):
+        assert getattr(found, kind).keys() == (getattr(result, kind).keys() if whole else set())
+        for layer, values in getattr(found, kind).items():
+            assert off(values, getattr(result, kind)[layer]) < 1e-5
 
 
 def test_photographs_are_only_read(engine):

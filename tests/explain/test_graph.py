@@ -14,6 +14,8 @@ from onnx.reference import ReferenceEvaluator
 from explain import graph
 from explain.architecture import read
 from explain.errors import EngineError
+from explain.formulas import FORMULAS
+from explain.graph_formulas import IN_GRAPH
 from explain.layers import layers_of
 from tests.explain.networks import TINY_BLOCKS, classifier, keras_names, off, photograph, tape, tiny
 
@@ -174,6 +176,20 @@ def test_maps_are_the_mean_gradient_times_the_activations(small):
         weights = passes[f"gradient/{layer}"].astype(np.float64).mean((1, 2))
         twin = np.einsum("tc,hwc->thw", weights, passes[f"activation/{layer}"][0])
         assert off(maps[f"map/{layer}"], twin) < 1e-5
+
+
+@pytest.mark.parametrize("outputs", ["maps", "all"])
+def test_every_formula_of_the_graph_is_its_twin_in_numpy(small, outputs):
+    image, cotangent = photograph(32), np.array([[1, 0, 0], [0, -1, 2]], np.float32)
+    passes = run(graph.write(small), image, cotangent)
+    made = run(graph.write(small, outputs=outputs, methods=tuple(IN_GRAPH)), image, cotangent)
+    for method in IN_GRAPH:
+        for layer in read(small).layers:
+            G = passes[f"gradient/{layer}"]
+            twin = FORMULAS[method](np.broadcast_to(passes[f"activation/{layer}"], G.shape), G)
+            assert off(made[f"{graph.output_of(method)}/{layer}"], twin) < 1e-4, (method, layer)
+    kinds = {name.split("/")[0] for name in made}
+    assert kinds - {"activation", "gradient"} == {"logits", "gate", *map(graph.output_of, IN_GRAPH)}
 
 
 def test_rows_of_cotangents_are_targets_of_their_own(small):

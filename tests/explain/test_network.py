@@ -107,6 +107,20 @@ def test_it_says_whether_it_explains_logits_or_outputs(steps, activation, explai
     assert np.allclose(getattr(keras.ops, undone)(values) if undone else values, last, rtol=1e-5)
 
 
+@pytest.mark.parametrize("targets", [["no"], ["yes"], ["no", "yes"], ["yes", "yes"], None])
+def test_maps_of_one_logit_are_those_of_the_formulas(targets):
+    """However the engine makes them: every target's own gradient, into every formula."""
+    explainer = Explainer(classifier(tiny(SIZE), units=1), labels=("no", "yes"), engine="openvino")
+    found = explainer(PICTURES[0], targets=targets, methods=tuple(FORMULAS))
+    kept = explainer(PICTURES[0], targets=["yes"], methods=(), keep=True).evidence
+    for layer, gradient in kept.gradients.items():
+        for row, target in enumerate(found.targets):
+            sign = 1 if target == "yes" else -1
+            for method, formula in FORMULAS.items():
+                slow = formula(kept.activations[layer], sign * gradient[0])[0]
+                assert np.abs(found.maps[method][layer][row] - slow).max() <= 1e-4 * np.abs(slow).max()
+
+
 def test_several_outputs_are_named(reference):
     model = two_outputs()
     with pytest.raises(LayerError, match="say which one"):

@@ -1,0 +1,65 @@
+"""The formulas without eigenvectors as ONNX nodes, for a graph that gives maps alone.
+
+`formulas.py` has the equations, their sources and what they do at their edges; each function here is the twin of the
+one of its name there. A is (1, C, H, W), G (targets, C, H, W); the map (targets, H, W) is written as output `out`.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from explain.formulas import XGRAD_EPSILON
+
+Write = Callable[["Nodes", str, str, str], None]
+
+
+class Nodes(Protocol):
+    """A graph under construction: `node` writes one and names its output, `constant` a number or a list of integers."""
+
+    def node(self, op: str, *inputs: str, out: str | None = None, **attributes: int) -> str: ...
+
+    def constant(self, value: float | list[int]) -> str: ...
+
+
+def _sum(to: Nodes, values: str) -> str:
+    return to.node("ReduceSum", values, to.constant([2, 3]), keepdims=1)
+
+
+def _channels(to: Nodes, product: str, out: str) -> None:
+    to.node("ReduceSum", product, to.constant([1]), out=out, keepdims=0)
+
+
+def _grad_cam(to: Nodes, A: str, G: str, out: str) -> None:
+    _channels(to, to.node("Mul", to.node("GlobalAveragePool", G), A), out)
+
+
+def _grad_cam_pp(to: Nodes, A: str, G: str, out: str) -> None:
+    S = to.node("Relu", _sum(to, A))
+    rising = to.node("Relu", G)
+    denominator = to.node("Add", to.node("Mul", S, rising), to.constant(2))
+    _channels(to, to.node("Mul", _sum(to, to.node("Div", rising, denominator)), A), out)
+
+
+def _hires_cam(to: Nodes, A: str, G: str, out: str) -> None:
+    _channels(to, to.node("Mul", A, G), out)
+
+
+def _xgrad_cam(to: Nodes, A: str, G: str, out: str) -> None:
+    m = to.node("Max", _sum(to, to.node("Abs", A)), to.constant(1e-30))
+    r = to.node("Div", _sum(to, A), m)
+    square = to.node("Add", to.node("Mul", r, r), to.constant(XGRAD_EPSILON**2))
+    inverse = to.node("Mul", to.node("Div", to.node("Div", r, square), m), to.constant(1 + XGRAD_EPSILON**2))
+    weights = to.node("Mul", _sum(to, to.node("Mul", A, G)), inverse)
+    _channels(to, to.node("Mul", weights, A), out)
+
+
+def _layer_cam(to: Nodes, A: str, G: str, out: str) -> None:
+    _channels(to, to.node("Mul", A, to.node("Relu", G)), out)
+
+
+IN_GRAPH: dict[str, Write] = {
+    "grad_cam": _grad_cam,
+    "grad_cam_pp": _grad_cam_pp,
+    "hires_cam": _hires_cam,
+    "xgrad_cam": _xgrad_cam,
+    "layer_cam": _layer_cam,
+}
