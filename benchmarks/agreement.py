@@ -17,7 +17,7 @@ from skimage import data
 
 from benchmarks.keras_io import make_gradcam_heatmap
 from benchmarks.peers.task import Maps
-from benchmarks.study import RUN, STUDY, TARGET, write
+from benchmarks.study import STUDY, TARGET, load, write
 from benchmarks.worker import Worker, hand_over, interpreter, two_logits
 
 FILE = STUDY / "agreement.csv"
@@ -84,10 +84,9 @@ def compare(python: str) -> list[dict[str, str]]:
 
 def explained() -> tuple[Any, Any, np.ndarray, Maps]:
     """The run, its explainer, the photograph as seen, and our maps (H, W) for the target."""
-    import models
     from explain import Explainer
 
-    run = models.load(RUN)
+    run = load()
     explainer = Explainer(run.model, labels=run.labels)
     seen = explainer.see(data.chelsea())
     maps = explainer(seen, targets=[TARGET]).maps["grad_cam"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from skimage import data
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.study import RUN, STUDY, write
+from benchmarks.study import STUDY, load, write
 
 EXPLANATIONS = 1000
 EVERY = 50
@@ -20,10 +20,9 @@ FILE = STUDY / "memory.csv"
 
 def main() -> int:
     """Explain, print and store the memory every 50 explanations; returns the exit status."""
-    import models
     from explain import Explainer
 
-    run = models.load(RUN)
+    run = load()
     explainer = Explainer(run.model, labels=run.labels, engine="openvino")
     photographs = cycle([data.chelsea(), data.astronaut(), data.coffee(), data.rocket()])
     rows = []

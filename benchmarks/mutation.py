@@ -252,7 +252,7 @@ def _limit(tree: Path, file: str) -> float:
     verdict = _tried(tree, TESTS[file], 600)
     if verdict.outcome != "survived":
         raise MutationError(f"{TESTS[file]} fails without a mutant: {verdict.test or verdict.outcome}.")
-    return 20 + 5 * (time.monotonic() - started)
+    return 10 + 3 * (time.monotonic() - started)
 
 
 def _tried(tree: Path, tests: str, limit: float) -> Verdict:

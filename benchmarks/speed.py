@@ -22,7 +22,7 @@ from skimage import data
 
 from benchmarks.keras_io import make_gradcam_heatmap
 from benchmarks.machine import describe
-from benchmarks.study import RUN, STUDY, TARGET, write
+from benchmarks.study import RUN, STUDY, TARGET, load, write
 from benchmarks.worker import TITLES, PeerError, Worker, hand_over, interpreter, two_logits
 
 ROUNDS = 20
@@ -149,10 +149,9 @@ def targets(rows: list[Row]) -> list[dict[str, str]]:
 @contextmanager
 def _cases(python: str | None) -> Iterator[tuple[dict[str, Measure], dict[str, str], dict[str, Any]]]:
     """Every case that there is, the reasons why others are missing, and facts about the machine's libraries."""
-    import models
     from explain import Explainer
 
-    run = models.load(RUN)
+    run = load()
     explainer = Explainer(run.model, labels=run.labels, engine="openvino")
     seen = explainer.see(data.chelsea())
     both = two_logits(run.model)

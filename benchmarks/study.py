@@ -2,10 +2,20 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 STUDY = Path(__file__).parents[1] / "assets" / "studies" / "speed"
 RUN = "cats_vs_dogs/adam"
 TARGET = "cat"
+
+
+def load() -> Any:
+    """The run, without TensorFlow's start-up lines among the numbers."""
+    import models
+    from models.quiet import import_keras
+
+    import_keras()
+    return models.load(RUN)
 
 
 def write(file: Path, rows: list[dict[str, str]]) -> None:
