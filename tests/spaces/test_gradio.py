@@ -1,9 +1,9 @@
 """The Gradio Space for programs and agents: the real client over HTTP, the real MCP client."""
 
-import asyncio
 import base64
 import json
 import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -22,6 +22,8 @@ from mcp.types import CallToolResult, ImageContent, TextContent
 from packaging.requirements import Requirement
 from PIL import Image
 
+from tests.apart import run_apart
+from tests.corpus import corpus
 from tests.explain import pictures
 from tests.spaces.gradio_space import PAIR, ROOT, Space, running
 
@@ -37,7 +39,9 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
 
 @pytest.fixture(scope="module")
 def client(space: Space) -> Client:
-    return Client(space.url, verbose=False, analytics_enabled=False, download_files=space.files.parent / "downloads")
+    downloads = space.files.parent / "downloads"
+    patient = {"timeout": 60}
+    return Client(space.url, verbose=False, analytics_enabled=False, download_files=downloads, httpx_kwargs=patient)
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +151,7 @@ def test_what_waits_is_told_its_place(client, photograph):
     places = set()
     while not all(job.done() for job in jobs):
         places |= {(status.rank, status.queue_size) for status in (job.status() for job in jobs)}
+        time.sleep(0.02)
     assert all(set(job.result()) == set(PAIR) for job in jobs)
     assert any(rank is not None and rank > 0 and length > rank for rank, length in places)
 
@@ -196,6 +201,40 @@ def _refused(client: Client, arguments: tuple, sentence: str) -> None:
     assert said.endswith(".")
     assert said.count(". ") == 0
     assert "\n" not in said
+
+
+def test_hundreds_of_bad_files_leave_the_server_as_it_was(space, client, photograph, tmp_path):
+    before = client.predict(handle_file(photograph), api_name="/predict")
+    paths = []
+    # The largest photograph comes early: what it takes once is not growth.
+    for upload in sorted(corpus(), key=lambda upload: upload.name != "just small enough.png"):
+        paths.append(tmp_path / upload.name)
+        paths[-1].write_bytes(upload.content)
+    answered = 0
+    memory = 0
+    for chunk in range(0, len(paths), 20):
+        jobs = [client.submit(handle_file(path), api_name="/predict") for path in paths[chunk : chunk + 20]]
+        for job in jobs:
+            refusal = job.exception()
+            if refusal is None:
+                assert set(job.result()) == set(PAIR)
+                answered += 1
+            else:
+                assert isinstance(refusal, AppError)
+                assert re.fullmatch(r"[^\n]+\.", str(refusal)), refusal
+                assert str(refusal).count(". ") == 0
+                assert "our side" not in str(refusal)
+        memory = memory or _resident(space.pid)
+    assert 50 < answered < len(paths) - 200
+    assert _resident(space.pid) <= 1.1 * memory
+    assert client.predict(handle_file(photograph), api_name="/predict") == before
+    assert "Traceback" not in space.log.read_text(errors="replace")
+
+
+def _resident(pid: int) -> int:
+    """Pages of memory that a process holds."""
+    file = Path(f"/proc/{pid}/statm")
+    return int(file.read_text().split()[1]) if file.exists() else 1
 
 
 def test_a_file_of_the_server_is_not_a_photograph(space):
@@ -248,7 +287,7 @@ def _ask(space: Space, ask: Callable) -> object:
             await agent.initialize()
             return await ask(agent)
 
-    return asyncio.run(session())
+    return run_apart(session())
 
 
 def _tool(space: Space, name: str, **arguments: object) -> CallToolResult:

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -169,6 +170,7 @@ def test_who_waits_is_told_the_place(look, space, harbour, tmp_path):
     jobs = [client.submit(handle_file(path), api_name="/explain") for _ in range(10)]
     while not any((job.status().rank or 0) > 3 for job in jobs):
         assert not all(job.done() for job in jobs)
+        time.sleep(0.02)
     tab.button("china").click()
     tab.ready("china")
     for job in jobs:

@@ -32,6 +32,7 @@ class Server:
 
     url: str
     log: Path
+    pid: int
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +79,7 @@ def server(
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | places, stdout=file, stderr=subprocess.STDOUT)
     try:
         _wait_for(f"http://127.0.0.1:{port}/_stcore/health", process, log)
-        yield Server(f"http://127.0.0.1:{port}", log)
+        yield Server(f"http://127.0.0.1:{port}", log, process.pid)
     finally:
         process.terminate()
         try:
