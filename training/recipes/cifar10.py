@@ -13,8 +13,8 @@ validation split.
 
 from training.recipe import Augmentation, Optimizer, Plan, Recipe, Space, Stage
 
-SGD = Optimizer("SGD", rate=0.02, tried=(0.005, 0.02, 0.05), options={"momentum": 0.9})
-ADAM = Optimizer("Adam", rate=0.0003, tried=(0.0001, 0.0003, 0.001))
+SGD = Optimizer("SGD", rate=0.03, tried=(0.01, 0.03, 0.1), options={"momentum": 0.9})
+ADAM = Optimizer("Adam", rate=0.001, tried=(0.0003, 0.001, 0.003))
 # From scratch at 32 px, where mirrored and shifted pictures are what helps.
 SMALL = {
     "input_size": 32,
@@ -28,7 +28,7 @@ RECIPE = Recipe(
     task="cifar10",
     labels=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
     units=10,
-    stages=(Stage(epochs=4, trainable="4", views=4), Stage(epochs=1, rate=0.3)),
+    stages=(Stage(epochs=4, trainable="4", views=4),),
     batch_size=64,
     augmentation=Augmentation(rotation=5, zoom=0.1, shift=0.1, flip=True),
     plans={"sgd": Plan(SGD), "adam": Plan(ADAM)}
@@ -39,7 +39,7 @@ RECIPE = Recipe(
     hub="uoft-cs/cifar10",
     shares={"validation": 0.08},
     original="test accuracy 0.8462 (its third network from scratch), 0.8261 (its search)",
-    input_size=96,
+    input_size=128,
     source_size=32,
     search=Space(
         run="cnn3",

@@ -142,7 +142,7 @@ RECIPE = Recipe(
     labels=LABELS,
     units=len(LABELS),
     # The study: 15 epochs of the head, 10 of the whole network.
-    stages=(Stage(epochs=5, trainable="head"), Stage(epochs=5, rate=0.3)),
+    stages=(Stage(epochs=2, trainable="head", views=2), Stage(epochs=6, trainable="4", rate=0.3, views=3)),
     batch_size=64,
     augmentation=Augmentation(rotation=10, zoom=0.15, shift=0.08, flip=True),
     plans={
@@ -158,4 +158,5 @@ RECIPE = Recipe(
     source_size=64,
     head_norm=True,
     dropout=0.3,
+    label_smoothing=0.1,
 )
