@@ -125,27 +125,30 @@ def train_one(
     recipe: Recipe, run: str, plan: Plan, source: str, weights: str, place: Path, epochs: int | None, test: bool
 ) -> None:
     """Train one run in this process and leave its card, with the memory it took, and its history in `place`."""
+    from training import state
     from training.loop import train
     from training.memory import peak
 
     # Only a whole result bears the name that says it is done.
     working = place.with_name(f"{place.name}.unfinished")
-    card = train(recipe, run, plan, source, weights, working, epochs, resume=True, say=lambda _: None)
+    begun = state.last(working) > 0
+    card = train(recipe, run, plan, source, weights, working, epochs, resume=begun, say=lambda _: None)
     card = replace(card, training=card.training | {"memory_mb": round(peak() / 1e6)})
     if test:
-        card = replace(card, results=card.results | {"test": _tested(working, source, "test")})
+        card = replace(card, results=card.results | {"test": _tested(working, source, recipe, plan)})
     card.write(working / "card.json")
     (working / "model.weights.h5").unlink()
     shutil.rmtree(place, ignore_errors=True)
     working.rename(place)
 
 
-def _tested(folder: Path, source: str, split: str) -> dict[str, Any]:
+def _tested(folder: Path, source: str, recipe: Recipe, plan: Plan) -> dict[str, Any]:
     from models import load
-    from training import data
+    from training import loop
     from training.evaluate import evaluate
 
     run = load(folder)
-    seen = run.card.preprocessing
-    pictures = data.load(source, split, run.labels, seen["source_size"] or run.input_size, seen["fit"])
+    # The labels may be those of the data.
+    recipe = replace(recipe, **{**plan.changes, "labels": run.labels})
+    pictures = loop.load(source, "test", recipe)
     return evaluate(run.model, pictures, run.card).summary() | {"sha256": pictures.sha256}

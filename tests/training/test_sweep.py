@@ -212,7 +212,9 @@ def test_caltechs_sizes_run_on_any_class_folders_with_the_loss_in_its_parts(twin
         for (run, plan), network in zip(caltech256.RECIPE.plans.items(), twins, strict=False)
     }
     stages = (Stage(1, "head"), Stage(1))
-    recipe = replace(caltech256.RECIPE, plans=plans, stages=stages, shares={"validation": 0.3}, l2=0.01)
+    recipe = replace(caltech256.RECIPE, plans=plans, stages=stages, shares={"validation": 0.3, "test": 0.3}, l2=0.01)
+    # What a sweep leaves that was stopped between training a run and putting it in its place.
+    made_card(recipe, "b0", plans["b0"], tmp_path / "caltech256" / "runs" / "b0.unfinished")
     sweep.sweep(
         recipe,
         [],
@@ -220,6 +222,7 @@ def test_caltechs_sizes_run_on_any_class_folders_with_the_loss_in_its_parts(twin
         "random",
         tmp_path,
         tmp_path,
+        test=True,
         say=lambda _: None,
         train=sweep.train_one,
     )
@@ -231,7 +234,11 @@ def test_caltechs_sizes_run_on_any_class_folders_with_the_loss_in_its_parts(twin
         assert float(row["loss"]) == pytest.approx(float(row["cross_entropy"]) + float(row["l2"]), abs=1e-4)
         assert float(row["l2"]) > 0
     assert float(rows[1]["l2"]) > float(rows[0]["l2"])
-    assert Card.read(out / "runs" / "b1" / "card.json").labels == ("cake", "pie", "soup")
+    card = Card.read(out / "runs" / "b1" / "card.json")
+    assert card.labels == ("cake", "pie", "soup")
+    counts = [card.data["train"]["n"], card.data["validation"]["n"], card.results["test"]["n"]]
+    assert sum(counts) == 36
+    assert min(counts) > 3
     with (out / "table.csv").open(newline="") as file:
         assert [row["architecture"] for row in csv.DictReader(file)] == list(twins)
 
