@@ -146,10 +146,13 @@ def _openvino(model: Any, cut: Cut) -> Forward | None:
 
 
 def _keras(cut: Cut) -> Forward:
+    import keras
+
     front = twin(cut.front)
 
     def forward(pictures: np.ndarray) -> np.ndarray:
+        # Called, for `predict_on_batch` hands TensorFlow's every device the whole batch and puts the copies together.
         with alone():
-            return np.asarray(front.predict_on_batch(pictures.astype("float32")), np.float32)
+            return np.asarray(keras.ops.convert_to_numpy(front(pictures.astype("float32"), training=False)), np.float32)
 
     return forward
