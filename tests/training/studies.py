@@ -41,6 +41,17 @@ def tiny_net(include_top: bool, weights: str | None, input_shape: tuple[int, int
     )
 
 
+def plain_net(include_top: bool, weights: str | None, input_shape: tuple[int, int, int]) -> keras.Model:
+    """Two convolutions: what trains in a moment on any backend, where a process must be started for it."""
+    image = keras.Input(input_shape)
+    x = keras.layers.Rescaling(1 / 32, -4)(image)
+    for block in ("block1", "block2"):
+        x = keras.layers.Conv2D(8, 3, 2, name=f"{block}_conv")(x)
+        x = keras.layers.BatchNormalization(name=f"{block}_bn")(x)
+        x = keras.layers.Activation("relu", name=f"{block}_activation")(x)
+    return keras.Model(image, x, name="plain")
+
+
 def recipe(**changes) -> Recipe:
     """Two stages, the head first; runs `sgd`, `adam` and `steady`."""
     table = {

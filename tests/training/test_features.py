@@ -38,8 +38,8 @@ def pictures() -> np.ndarray:
 
 
 def in_two(**changes):
-    """Two epochs of the head, three from block 2 on, two views of each picture."""
-    return studies.recipe(stages=(Stage(2, "head", views=2), Stage(3, "2", 0.5, views=2)), head_norm=True, **changes)
+    """One epoch of the head, three from block 2 on, two views of each picture."""
+    return studies.recipe(stages=(Stage(1, "head", views=2), Stage(3, "2", 2.0, views=2)), head_norm=True, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +58,15 @@ def test_features_kept_train_what_the_whole_network_trains(training, kept, monke
     assert np.allclose(losses(training), losses(kept), atol=TOLERANCE)
     assert same(training.last, kept.last, WEIGHTS)
     moved = max(np.abs(last - first).max() for last, first in zip(kept.last, kept.first, strict=True) if last.ndim > 1)
-    assert moved > 50 * WEIGHTS
-    # Each view of each picture was made once, in the first stage and in the second.
-    assert len(training.batches) > len(kept.batches) == 2 * 2 * 2
+    assert moved > 20 * WEIGHTS
+    # The first stage needs one view, the second two, of which it uses one twice.
+    assert len(kept.batches) == (1 + 2) * 2
+    assert len(training.batches) == (1 + 3) * 2
 
 
 def test_a_training_with_another_optimizer_finds_the_features_of_the_first(training, kept, monkeypatch):
     training.cache = kept.cache
-    stage = Stage(2, "head", views=2)
+    stage = Stage(1, "head", views=2)
 
     def refuse(*_):
         raise AssertionError("A feature was computed again.")
@@ -82,13 +83,12 @@ def test_a_training_killed_within_a_stage_of_kept_features_goes_on_to_the_same_e
 
 
 def test_features_that_are_too_large_are_computed_each_time_and_the_training_is_the_same(training, kept):
-    training.cache = Cache(training.out.parent / "features", 5_000)
-    training(in_two())
+    training.cache = Cache(training.out.parent / "features", 500)
+    training(replace(in_two(), stages=in_two().stages[:1]))
     said = [line for line in training.said if "is not kept" in line]
-    assert len(said) == 2 * 2
+    assert len(said) == 2
     assert said[0].endswith("they would take 0.0 GB, and 0.0 GB are allowed.")
-    assert np.allclose(losses(training), losses(kept), atol=TOLERANCE)
-    assert same(training.last, kept.last, WEIGHTS)
+    assert np.allclose(losses(training), losses(kept)[:1], atol=TOLERANCE)
 
 
 @pytest.mark.parametrize(("trainable", "name"), [("head", "pool"), ("2", "block1a_add"), ("1", "stem_activation")])

@@ -69,12 +69,12 @@ def test_l2_is_that_of_the_trained_kernels_and_of_nothing_else(tiny_network, tra
 def plain(hub_folder, base_weights, tmp_path):
     """The same without L2."""
     other = Training(tmp_path / "plain", hub_folder, base_weights)
-    return other(studies.recipe(units=2, stages=(Stage(2, "2"),), label_smoothing=0.1))
+    return other(studies.recipe(units=2, stages=(Stage(1, "2"),), label_smoothing=0.1))
 
 
 def test_the_history_splits_the_loss_and_weights_that_are_penalised_shrink(training, plain):
     """The sum is the loss; the same steps without L2 end with larger kernels."""
-    stages = (Stage(2, "2"),)
+    stages = (Stage(1, "2"),)
     training(studies.recipe(units=2, stages=stages, l2=0.3, label_smoothing=0.1))
     for row in training.history:
         loss, entropy, penalty = (float(row[name]) for name in ("loss", "cross_entropy", "l2"))
@@ -84,7 +84,7 @@ def test_the_history_splits_the_loss_and_weights_that_are_penalised_shrink(train
     assert training.card.training["l2"] == 0.3
     assert "l2" not in plain.history[0]
     norms = [sum(float(np.square(weight).sum()) for weight in run.last if weight.ndim > 1) for run in (training, plain)]
-    assert norms[0] < 0.99 * norms[1]
+    assert norms[0] < 0.999 * norms[1]
 
 
 def test_no_part_of_the_loss_is_lost_where_the_last_batch_is_smaller():
