@@ -10,6 +10,7 @@ from pathlib import Path
 
 from models import CHECKPOINTS
 from models.card import Card
+from training import recipes, tables
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -84,9 +85,37 @@ def speed() -> str:
     return _table(["what", "milliseconds", "in OpenVINO forwards", "in TensorFlow forwards"], rows)
 
 
+def studies() -> str:
+    """One row for each recipe: what it reproduces, what that reported, and the best run here by its study's table."""
+    rows = []
+    for task in recipes.names():
+        recipe = recipes.find(task)
+        trained = tables.read(STUDIES / task / "table.csv")
+        best = max(trained, key=lambda row: float(row["val_accuracy"]), default={})
+        title = recipes.describe(task).splitlines()[0].rstrip(".")
+        rows.append(
+            [
+                f"[`{task}`](assets/studies/{task}/note.md)" if best else f"`{task}`",
+                title,
+                recipe.original,
+                f"`{best['run']}`" if best else "",
+                best.get("val_accuracy", ""),
+                best.get("test_accuracy", ""),
+                f"{len(trained)} of {len(recipe.plans)}",
+            ]
+        )
+    head = ["study", "what it is", "the original", "best run here", "validation", "test", "runs trained"]
+    return _table(head, rows)
+
+
 def _table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {"results": results, "rates": rates, "speed": speed}
+TABLES: dict[str, Callable[[], str]] = {
+    "results": results,
+    "rates": rates,
+    "speed": speed,
+    "studies": studies,
+}
