@@ -13,8 +13,8 @@ validation split.
 
 from training.recipe import Augmentation, Optimizer, Plan, Recipe, Space, Stage
 
-SGD = Optimizer("SGD", rate=0.03, tried=(0.01, 0.03, 0.1), options={"momentum": 0.9})
-ADAM = Optimizer("Adam", rate=0.001, tried=(0.0003, 0.001, 0.003))
+SGD = Optimizer("SGD", rate=0.01, tried=(0.003, 0.01, 0.03), options={"momentum": 0.9})
+ADAM = Optimizer("Adam", rate=0.0003, tried=(0.0001, 0.0003, 0.001))
 # From scratch at 32 px, where mirrored and shifted pictures are what helps.
 SMALL = {
     "input_size": 32,
