@@ -28,7 +28,7 @@ RECIPE = Recipe(
     task="cifar10",
     labels=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
     units=10,
-    stages=(Stage(epochs=4, trainable="4", views=4),),
+    stages=(Stage(epochs=3, trainable="4", views=3),),
     batch_size=64,
     augmentation=Augmentation(rotation=5, zoom=0.1, shift=0.1, flip=True),
     plans={"sgd": Plan(SGD), "adam": Plan(ADAM)}
