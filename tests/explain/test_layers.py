@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.src.applications.efficientnet import EfficientNet
 
 from explain.layers import Block, layers_of
 from tests.explain.networks import tiny
@@ -11,14 +12,23 @@ from tests.explain.networks import tiny
 B0 = ["stem", "1a", "2a", "2b", "3a", "3b", "4a", "4b", "4c", "5a", "5b", "5c", "6a", "6b", "6c", "6d", "7a", "top"]
 
 
+SIDE = 1024
+"""Pixels: every receptive field of B0 fits."""
+
+
 @pytest.fixture(scope="module")
 def wide():
-    """B0 at 1,024 px, where every receptive field fits, with only positive paths.
+    return keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(SIDE, SIDE, 3))
+
+
+@pytest.fixture(scope="module")
+def thin():
+    """B0's kernels, strides and paths with few channels, and only positive paths.
 
     Every convolution averages, BatchNorm passes through and gates are constant: then the gradient of one cell is
-    positive exactly on the pixels that its convolutions reach.
+    positive exactly on the pixels that its convolutions reach. How many channels average makes no difference to that.
     """
-    model = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(1024, 1024, 3))
+    model = EfficientNet(0.25, 1.0, SIDE, depth_divisor=4, include_top=False, weights=None, input_shape=(SIDE, SIDE, 3))
     for layer in model.layers:
         if isinstance(layer, keras.layers.Conv2D):
             kernel, *bias = layer.get_weights()
@@ -30,13 +40,13 @@ def wide():
 
 
 @pytest.fixture(scope="module")
-def reached(wide):
+def reached(thin):
     """For every layer the first and last row and column that its middle cell (one further right) looks at."""
-    layers = layers_of(wide)
-    image = tf.ones((1, 1024, 1024, 3))
+    layers = layers_of(thin)
+    image = tf.ones((1, SIDE, SIDE, 3))
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(image)
-        outputs = keras.Model(wide.input, [wide.get_layer(one.keras_name).output for one in layers])(
+        outputs = keras.Model(thin.input, [thin.get_layer(one.keras_name).output for one in layers])(
             image, training=False
         )
         # The logarithm keeps the gradients of deep cells away from zero.
@@ -50,6 +60,27 @@ def reached(wide):
         assert np.isfinite(gradient).all()
         found[layer.name] = [np.flatnonzero(gradient.sum(axis))[[0, -1]] for axis in (1, 0)]
     return found
+
+
+def test_the_thin_network_has_the_kernels_strides_and_paths_of_b0(wide, thin):
+    def built(model):
+        facts = ("kernel_size", "strides", "padding")
+        return [
+            (_called(layer), *(getattr(layer, fact, None) for fact in facts), _before(layer)) for layer in model.layers
+        ]
+
+    assert built(thin) == built(wide)
+
+
+def _before(layer):
+    """The layers whose outputs a layer takes in."""
+    inputs = [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
+    return [_called(tensor._keras_history.operation) for tensor in inputs]
+
+
+def _called(layer):
+    """Its name, without the number that Keras gives to what was not named."""
+    return layer.name.rstrip("_0123456789")
 
 
 def test_b0_has_eighteen_layers_in_order(wide):

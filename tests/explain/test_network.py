@@ -107,10 +107,15 @@ def test_it_says_whether_it_explains_logits_or_outputs(steps, activation, explai
     assert np.allclose(getattr(keras.ops, undone)(values) if undone else values, last, rtol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def one_logit():
+    return Explainer(classifier(tiny(SIZE), units=1), labels=("no", "yes"), engine="openvino")
+
+
 @pytest.mark.parametrize("targets", [["no"], ["yes"], ["no", "yes"], ["yes", "yes"], None])
-def test_maps_of_one_logit_are_those_of_the_formulas(targets):
+def test_maps_of_one_logit_are_those_of_the_formulas(targets, one_logit):
     """However the engine makes them: every target's own gradient, into every formula."""
-    explainer = Explainer(classifier(tiny(SIZE), units=1), labels=("no", "yes"), engine="openvino")
+    explainer = one_logit
     found = explainer(PICTURES[0], targets=targets, methods=tuple(FORMULAS))
     kept = explainer(PICTURES[0], targets=["yes"], methods=(), keep=True).evidence
     for layer, gradient in kept.gradients.items():
