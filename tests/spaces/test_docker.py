@@ -19,10 +19,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 from PIL import Image
 from playwright.sync_api import Browser
 
 from tests.explain import pictures
+from tests.spaces import layers
 from tests.ui.conftest import browser_type_launch_args  # noqa: F401
 from tests.ui.tab import visit
 
@@ -122,8 +124,9 @@ def running(place: Path, space: Path, image: Recipe) -> Iterator[Running]:
                 subprocess.run(["cp", "-R", f"{space}/{source}", app], check=True)
         elif word == "RUN" and not rest.startswith("useradd"):
             _run(rest, app, environment)
-    # Git keeps no other rights than these, whatever the checkout's umask was.
-    subprocess.run(["chmod", "-R", "u=rwX,go=rX", place], check=True)
+    # Git keeps no other rights than these, whatever the checkout's umask was; a file with two names is not ours alone.
+    ours = ["find", place, "(", "-type", "d", "-o", "-type", "f", "-links", "1", ")"]
+    subprocess.run([*ours, "-exec", "chmod", "u=rwX,go=rX", "{}", "+"], check=True)
     log = place / "log.txt"
     log.touch(0o644)
     port = _free_port()
@@ -146,18 +149,27 @@ def running(place: Path, space: Path, image: Recipe) -> Iterator[Running]:
 
 
 def _environment(place: Path, image: Recipe, as_user: dict) -> dict[str, str]:
-    """A virtual environment on the image's Python, and the variables that the image sets."""
+    """A virtual environment on the image's Python, and the variables that the image sets.
+
+    It begins with pip and what `requirements.txt` asks for, nothing of what tests need: an engine keeps such layers of
+    its last build, and `make` has installed the same file into an empty environment. What is missing pip installs.
+    """
     version = image.base.removeprefix("python:").removesuffix("-slim")
     venv = place / "venv"
     subprocess.run([_python(version, as_user), "-m", "venv", "--without-pip", venv], check=True)
-    pip = [sys.executable, "-m", "pip", "--python", venv / "bin" / "python", "install", "--quiet"]
-    subprocess.run([*pip, "pip"], check=True)
+    same = version == f"{sys.version_info.major}.{sys.version_info.minor}"
+    layers.copy([Requirement("pip"), *(_asked_for() if same else [])], venv)
     home = place / "home"
     home.mkdir(mode=0o555)
     kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name.endswith("_PROXY")}
     # An image keeps no cache; here it is worth having.
     own = {name: value for name, value in image.environment.items() if name != "PIP_NO_CACHE_DIR"}
     return kept | own | {"HOME": str(home), "PATH": f"{venv}/bin:/usr/bin:/bin"}
+
+
+def _asked_for() -> list[Requirement]:
+    lines = [line for kind in ("", "-base") for line in (ROOT / f"requirements{kind}.txt").read_text().splitlines()]
+    return [Requirement(line) for line in lines if re.match(r"\w", line)]
 
 
 def _python(version: str, as_user: dict) -> str:
