@@ -18,7 +18,7 @@ lint: $(VENV)/dev
 
 unit: $(VENV)/dev browser spaces/static/node_modules
 	$(BIN)/node --test "tests/**/*.test.js"
-	PARALLAX_CHROMIUM="$$(tests/find_browser.sh $(BIN))" $(BIN)/python -m pytest -n 2 --dist loadfile
+	PARALLAX_CHROMIUM="$$(tests/find_browser.sh $(BIN))" $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 browser: $(VENV)/dev
 	tests/find_browser.sh $(BIN) --install

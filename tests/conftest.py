@@ -26,8 +26,22 @@ def shipped():
     return {name: models.load(name) for name in names}
 
 
+SHARED = {"tests/ui/test_browser_": "app", "tests/spaces/test_gradio": "gradio"}
+"""Files that share a server, by how their paths begin; every other file is a group of its own."""
+LONG = ("app", "tests/ui/test_bring.py", "gradio", "tests/spaces/test_static.py", "tests/spaces/test_docker.py")
+"""Groups that come first: what is short comes last, so that all workers end together."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A browser on a busy machine may miss a moment: its tests have three tries, and the report names every rerun."""
+    """Tests of one group go to one worker (`--dist loadgroup`), in this order (`--no-loadscope-reorder`).
+
+    A browser on a busy machine may miss a moment: its tests have three tries, and the report names every rerun.
+    """
+    groups = {}
     for item in items:
+        file = item.path.relative_to(ROOT).as_posix()
+        groups[item] = next((name for start, name in SHARED.items() if file.startswith(start)), file)
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
         if item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.flaky(reruns=2))
+    items.sort(key=lambda item: LONG.index(groups[item]) if groups[item] in LONG else len(LONG))

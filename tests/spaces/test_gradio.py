@@ -6,7 +6,7 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.client import HTTPConnection
 from importlib.metadata import version
 from pathlib import Path
@@ -25,16 +25,14 @@ from PIL import Image
 from tests.apart import run_apart
 from tests.corpus import corpus
 from tests.explain import pictures
-from tests.spaces.gradio_space import PAIR, ROOT, Space, running
+from tests.spaces.gradio_space import PAIR, ROOT, Space
 
 LAYERS = "stem 1a 2a 2b 3a 3b 4a 4b 4c 5a 5b 5c 6a 6b 6c 6d 7a top".split()
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
-    with running(tmp_path_factory.mktemp("gradio")) as space:
-        yield space
-        assert space.asked == []
+def space(gradio: Space) -> Space:
+    return gradio
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,16 @@
+"""One Gradio Space for programs and for people."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.spaces.gradio_space import Space, running
+
+
+@pytest.fixture(scope="session")
+def gradio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
+    """A running Space that asks no other machine for anything and never says more than it should."""
+    with running(tmp_path_factory.mktemp("gradio")) as space:
+        yield space
+        assert space.asked == []
+        assert "Traceback" not in space.log.read_text(errors="replace")
