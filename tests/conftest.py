@@ -32,6 +32,7 @@ LONG = ("app", "tests/ui/test_bring.py", "gradio", "tests/spaces/test_static.py"
 """Groups that come first: what is short comes last, so that all workers end together."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one group go to one worker (`--dist loadgroup`), in this order (`--no-loadscope-reorder`).
 
