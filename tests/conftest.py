@@ -32,17 +32,31 @@ LONG = ("app", "tests/ui/test_bring.py", "gradio", "tests/spaces/test_static.py"
 """Groups that come first: what is short comes last, so that all workers end together."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one group go to one worker (`--dist loadgroup`), in this order (`--no-loadscope-reorder`).
+def group_of(nodeid: str) -> str:
+    """The group of a test: all tests of one go to one worker."""
+    file = nodeid.split("::")[0]
+    return next((name for start, name in SHARED.items() if file.startswith(start)), file)
 
-    A browser on a busy machine may miss a moment: its tests have three tries, and the report names every rerun.
-    """
-    groups = {}
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """`--dist loadfile`, but by groups, in the order of collection. (xdist 3.8 has marks for it, lost in pytest 9.2.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    if config.getvalue("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False
+    return Groups(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A browser on a busy machine may miss a moment: its tests have three tries, and the report names every rerun."""
     for item in items:
-        file = item.path.relative_to(ROOT).as_posix()
-        groups[item] = next((name for start, name in SHARED.items() if file.startswith(start)), file)
-        item.add_marker(pytest.mark.xdist_group(groups[item]))
         if item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.flaky(reruns=2))
-    items.sort(key=lambda item: LONG.index(groups[item]) if groups[item] in LONG else len(LONG))
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(group_of(item.nodeid), len(LONG)))
