@@ -40,7 +40,7 @@ def group_of(nodeid: str) -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log):
-    """`--dist loadfile`, but by groups, in the order of collection. (xdist 3.8 has marks for it, lost in pytest 9.2.)"""
+    """`--dist loadfile`, but by groups in the order of collection; xdist's own marks for it fail in pytest 9.2."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Groups(LoadScopeScheduling):

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import keras
@@ -12,10 +13,19 @@ import pytest
 from PIL import Image
 from skimage import data
 
+import models
 from explain import Explainer
 from explain.__main__ import main
 
 PAIR = ["--model", "cats_vs_dogs/sgd", "--model", "cats_vs_dogs/adam"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _each_run_is_loaded_once():
+    """Commands of one process share what they load; what cannot be loaded is asked for again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "load", cache(models.load))
+        yield
 
 
 @pytest.fixture(scope="module")
