@@ -12,14 +12,14 @@ with s() as p: print(p.chromium.executable_path)' 2>/dev/null)
     [ -x "$own" ] && echo "$own" && return 0
     return 1
 }
-if find_one >/tmp/parallax-browser.$$; then
-    [ "${2:-}" = --install ] || cat /tmp/parallax-browser.$$
-    rm -f /tmp/parallax-browser.$$
+if found=$(find_one); then
+    [ "${2:-}" = --install ] || echo "$found"
     exit 0
 fi
-rm -f /tmp/parallax-browser.$$
 [ "${2:-}" = --install ] || exit 1
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    # Nobody is there to answer a package's questions.
+    export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null && exit 0
 fi
 "$bin/python" -m playwright install chromium && exit 0
