@@ -148,6 +148,49 @@ def test_the_smaller_matrix_is_taken_apart(monkeypatch):
     assert sides == [8, 12]
 
 
+def with_spectrum(values, first):
+    """A symmetric matrix with these eigenvalues, the largest of the eigenvector `first`, and that vector."""
+    n = len(first)
+    random = np.random.default_rng(0).normal(size=(n, n))
+    random[:, 0] = first
+    if first.sum() == pytest.approx(0):
+        random[:, 1] = 1
+    Q, _ = np.linalg.qr(random)
+    spectrum = np.zeros(n)
+    spectrum[: len(values)] = values
+    return (Q * spectrum @ Q.T).astype(np.float32), Q[:, 0]
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+@pytest.mark.parametrize(
+    ("side", "values", "lapack"),
+    [
+        (48, (1, 0.8, 0.3), False),
+        (112, (1, 0.5, 0.5, 0.5, 0.1), False),
+        (112, (1, 0.85, 0.85), False),
+        # small, or with a second eigenvalue so near that powers do not part them
+        (47, (1, 0.5), True),
+        (64, (1, 0.995), True),
+    ],
+)
+def test_power_iterations_where_they_are_fast_and_lapack_otherwise(monkeypatch, side, values, lapack, scale):
+    asked = []
+    eigh = formulas.eigh
+    monkeypatch.setattr(formulas, "eigh", lambda gram, **options: asked.append(gram) or eigh(gram, **options))
+    gram, first = with_spectrum(values, np.random.default_rng(1).normal(size=side) + 1)
+    found = formulas._first_eigenvector(gram * np.float32(scale))
+    assert bool(asked) == lapack
+    assert np.linalg.norm(found) == pytest.approx(1, rel=1e-5)
+    assert np.abs(found - first * np.sign(first @ found)).max() < (1e-4 if lapack else 1e-5)
+
+
+def test_the_second_eigenvector_is_never_taken_for_the_first():
+    """The first sums to 0 and the second is even: what the iterations start from has nothing of the first."""
+    gram, first = with_spectrum((1, 0.9, 0.1), np.tile([1.0, -1.0], 30))
+    found = formulas._first_eigenvector(gram)
+    assert np.abs(found - first * np.sign(first @ found)).max() < 1e-5
+
+
 # Worked out by hand, cell by cell:    A channel 0: 1 2 / 3 4     channel 1: 0 -1 / 1 2
 #                                      G channel 0: 1 0 / -1 2    channel 1: 2 2 / 4 -4
 HAND_A = np.stack([[[1, 2], [3, 4]], [[0, -1], [1, 2]]], axis=-1)[None].astype(np.float32)
