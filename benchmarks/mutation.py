@@ -36,10 +36,16 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "assets" / "studies" / "mutation"
 SESSIONS = ROOT / "out" / "mutation"
-SUBJECTS = ("explain/formulas.py", "explain/engine_tensorflow.py", "explain/engine_openvino.py")
+SUBJECTS = (
+    "explain/formulas.py",
+    "explain/graph_formulas.py",
+    "explain/engine_tensorflow.py",
+    "explain/engine_openvino.py",
+)
 KNOWN = (*SUBJECTS, "mistakes")
 TESTS = {
     "explain/formulas.py": "tests/explain/test_formulas.py",
+    "explain/graph_formulas.py": "tests/explain/test_graph_formulas.py",
     "explain/engine_tensorflow.py": "tests/explain/test_engine_tensorflow.py",
     "explain/engine_openvino.py": "tests/explain/test_engine_openvino.py",
     "explain/graph.py": "tests/explain/test_graph.py",

@@ -148,7 +148,7 @@ class OpenVinoEngine:
                         shared = name.split("/")[0] in SHARED
                         part = values[photo : photo + 1] if shared else values[photo, some]
                         request.set_tensor(name, self._openvino.Tensor(part, shared_memory=True))
-                    request.infer(inputs)
+                    request.infer(inputs, share_outputs=True)
         return found
 
     @contextmanager

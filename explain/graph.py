@@ -136,10 +136,10 @@ class _Writer:
         """Writes the outputs of one layer."""
         height, width, channels = self.facts[name]["shape"]
         shapes: dict[str, list[int | str]] = {}
-        whole = gradient
-        if name == "top" and (outputs != "maps" or self.methods != ("grad_cam",)):
-            whole = self.node("Expand", gradient, self.constant([1, 1, height, width]))
         if outputs in ("gradients", "all"):
+            whole = gradient
+            if name == "top":
+                whole = self.node("Expand", gradient, self.constant([1, 1, height, width]))
             shapes[f"activation/{name}"] = [1, height, width, channels]
             shapes[f"gradient/{name}"] = ["targets", height, width, channels]
             self.node("Transpose", self.activations[name], out=f"activation/{name}", perm=[0, 2, 3, 1])
@@ -148,7 +148,7 @@ class _Writer:
             for method in self.methods:
                 out = f"{output_of(method)}/{name}"
                 shapes[out] = ["targets", height, width]
-                IN_GRAPH[method](self, self.activations[name], gradient if method == "grad_cam" else whole, out)
+                IN_GRAPH[method](self, self.activations[name], gradient, out)
         return [helper.make_tensor_value_info(key, TensorProto.FLOAT, shape) for key, shape in shapes.items()]
 
     # Nodes and weights

@@ -1,11 +1,14 @@
 """The formulas without eigenvectors as ONNX nodes, for a graph that gives maps alone.
 
 `formulas.py` has the equations, their sources and what they do at their edges; each function here is the twin of the
-one of its name there. A is (1, C, H, W), G (targets, C, H, W); the map (targets, H, W) is written as output `out`.
+one of its name there. A is (1, C, H, W), G (targets, C, H, W), or (targets, C, 1, 1) where all cells have one gradient
+and it need not be written out; the map (targets, H, W) is written as output `out`.
 """
 
 from collections.abc import Callable
 from typing import Protocol
+
+from onnx import TensorProto
 
 from explain.formulas import XGRAD_EPSILON
 
@@ -24,6 +27,12 @@ def _sum(to: Nodes, values: str) -> str:
     return to.node("ReduceSum", values, to.constant([2, 3]), keepdims=1)
 
 
+def _cells(to: Nodes, A: str) -> str:
+    """H W, which is known before the graph runs."""
+    sides = to.node("Slice", to.node("Shape", A), *map(to.constant, ([2], [4])))
+    return to.node("Cast", to.node("ReduceProd", sides, keepdims=0), to=TensorProto.FLOAT)
+
+
 def _channels(to: Nodes, product: str, out: str) -> None:
     to.node("ReduceSum", product, to.constant([1]), out=out, keepdims=0)
 
@@ -36,7 +45,9 @@ def _grad_cam_pp(to: Nodes, A: str, G: str, out: str) -> None:
     S = to.node("Relu", _sum(to, A))
     rising = to.node("Relu", G)
     denominator = to.node("Add", to.node("Mul", S, rising), to.constant(2))
-    _channels(to, to.node("Mul", _sum(to, to.node("Div", rising, denominator)), A), out)
+    # A mean, which is the same of one cell and of many, times their number.
+    weights = to.node("GlobalAveragePool", to.node("Div", rising, denominator))
+    _channels(to, to.node("Mul", to.node("Mul", weights, _cells(to, A)), A), out)
 
 
 def _hires_cam(to: Nodes, A: str, G: str, out: str) -> None:

@@ -9,6 +9,8 @@ import tensorflow as tf
 from skimage import data
 
 from explain import Explainer
+from explain.engine_openvino import OpenVinoEngine
+from explain.formulas import FORMULAS
 
 TOLERANCE = 1e-4
 AT_THE_TOP = 1e-5
@@ -90,6 +92,20 @@ def test_one_pass_is_eighteen_plain_recipes(case, one_by_one):
     assert len(found.layers) == 18
     for layer in found.layers:
         assert off(found.maps["grad_cam"][layer.name][1], one_by_one[run.name, layer.name]) < TOLERANCE, layer.name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_graph_makes_is_what_the_formulas_make(explained, name):
+    """Maps that leave the graph without activations and gradients, against the equations in float64 on both."""
+    explainer, found = explained[name, "openvino"]
+    methods = OpenVinoEngine.in_graph
+    alone = explainer(data.chelsea(), targets=("cat", "dog"), methods=methods)
+    assert set(methods) == {method for method in FORMULAS if "eigen" not in method}
+    for layer in found.layers:
+        G = found.evidence.gradients[layer.name][0].astype("float64")
+        A = np.broadcast_to(found.evidence.activations[layer.name], G.shape).astype("float64")
+        for method in methods:
+            assert off(alone.maps[method][layer.name], FORMULAS[method](A, G)) < TOLERANCE, (method, layer.name)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
