@@ -17,6 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     speeds = commands.add_parser("speed", help="one photograph explained, against plain forwards and other libraries")
     speeds.add_argument("--peers", metavar="PYTHON", help="interpreter of the other libraries' environment")
+    speeds.add_argument("--rounds", type=int, default=20, metavar="N", help="turns of every case; default: 20")
     peers = commands.add_parser("peers", help="Grad-CAM against other libraries' on the same weights")
     peers.add_argument("--peers", metavar="PYTHON", required=True, help="interpreter of their environment")
     commands.add_parser("memory", help="resident memory over a thousand explanations")
@@ -43,7 +44,7 @@ def _run(asked: argparse.Namespace) -> int:
     if asked.command == "speed":
         from benchmarks import speed
 
-        return speed.main(asked.peers)
+        return speed.main(asked.peers, asked.rounds)
     if asked.command == "peers":
         from benchmarks import agreement
 

@@ -74,13 +74,13 @@ MISTAKES = tuple(
     for fields in (
         ("pooling axis", "explain/formulas.py", "sum(axis=1).sum(axis=1)", "sum(axis=1).sum(axis=2)"),
         ("pooling axis", "explain/formulas.py", "(A.shape[1] * A.shape[2])", "(A.shape[1] * A.shape[3])"),
-        ("pooling axis", "explain/graph.py", "product, self.constant([1])", "product, self.constant([2])"),
+        ("pooling axis", "explain/graph_formulas.py", "product, to.constant([1])", "product, to.constant([2])"),
         ("sign", "explain/formulas.py", "_weighted(A, _sum(G) /", "_weighted(A, -_sum(G) /"),
         ("sign", "explain/engine_tensorflow.py", "row * logits", "-row * logits"),
         ("sign", "explain/graph.py", "alpha=1 / (height * width)", "alpha=-1 / (height * width)"),
-        ("sign", "explain/explainer.py", "self._units == 1 and number == 0", "self._units == 1 and number == 1"),
+        ("sign", "explain/explainer.py", "-1.0 if number == 0", "-1.0 if number == 1"),
         ("layer", "explain/engine_tensorflow.py", "zip(self._names, gradients,", "zip(self._names[::-1], gradients,"),
-        ("layer", "explain/engine_openvino.py", 'name: found[f"gradient/{name}"]', 'name: found["gradient/top"]'),
+        ("layer", "explain/engine_openvino.py", 'name: found[f"{kind}/{name}"]', 'name: found[f"{kind}/top"]'),
         ("layer", "explain/graph.py", "gradients[block.name] =", "gradients[blocks[blocks.index(block) - 1].name] ="),
         (
             "target",

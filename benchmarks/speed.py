@@ -1,6 +1,6 @@
 """How long an explanation takes, in forwards of the same network, and how long other libraries take for it.
 
-    python -m benchmarks speed [--peers PYTHON]
+    python -m benchmarks speed [--peers PYTHON] [--rounds N]
 
 PYTHON is the interpreter of the peers' environment; `benchmarks/peers/__init__.py` says how to make it. Everything is
 measured in one run, in turns, on one photograph and one network, so that a slow spell of the machine meets all alike.
@@ -29,8 +29,8 @@ ROUNDS = 20
 CALLS = 3
 """Timed calls of a case in a round, after one that is not timed: it fills the caches that the case before left cold."""
 SLOW = 1.0
-"""Seconds; a case that takes longer is measured in `SLOW_ROUNDS` rounds, one call each: caches matter no more."""
-SLOW_ROUNDS = 4
+"""Seconds; a case that takes longer is measured in every `SLOW_EVERY`th round, one call each: caches matter no more."""
+SLOW_EVERY = 5
 BATCH = 16
 CLASSES = 10
 
@@ -57,7 +57,7 @@ class Row:
     missing: str = ""
 
 
-def main(python: str | None = None) -> int:
+def main(python: str | None = None, rounds: int = ROUNDS) -> int:
     """Measure, print and store the tables; returns the exit status.
 
     Raises:
@@ -67,15 +67,15 @@ def main(python: str | None = None) -> int:
         python = interpreter(python)
     print("preparing the engines", flush=True)
     with _cases(python) as (cases, missing, facts):
-        facts = {**describe(), "rounds": ROUNDS, **facts}
-        rows = measure(cases, missing)
+        facts = {**describe(), "rounds": rounds, **facts}
+        rows = measure(cases, missing, rounds)
     write(STUDY / "table.csv", table(rows))
     write(STUDY / "targets.csv", targets(rows))
     (STUDY / "machine.json").write_text(json.dumps(facts, indent=2) + "\n")
     return 0
 
 
-def measure(cases: dict[str, Measure], missing: dict[str, str]) -> list[Row]:
+def measure(cases: dict[str, Measure], missing: dict[str, str], rounds: int = ROUNDS) -> list[Row]:
     """Median seconds of each case, taking turns."""
     warm: dict[str, float] = {}
     missing = dict(missing)
@@ -87,12 +87,12 @@ def measure(cases: dict[str, Measure], missing: dict[str, str]) -> list[Row]:
         except PeerError as error:
             missing[what] = str(error)
     taken: dict[str, list[float]] = {what: [] for what in warm}
-    for number in range(ROUNDS):
-        print(f"round {number + 1} of {ROUNDS}", flush=True)
+    for number in range(rounds):
+        print(f"round {number + 1} of {rounds}", flush=True)
         for what, seconds in warm.items():
             if seconds < SLOW:
                 taken[what] += cases[what](1 + CALLS)[1:]
-            elif number % (ROUNDS // SLOW_ROUNDS) == 0:
+            elif number % SLOW_EVERY == 0:
                 taken[what] += cases[what](1)
     order = [*cases, *(what for what in missing if what not in cases)]
     return [
