@@ -1,10 +1,7 @@
 """The Look page: one photograph through two trainings."""
 
-import hashlib
 import html
-from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,42 +11,12 @@ from explain import ExplainError
 from explain.explainer import title
 from explain.formulas import FORMULAS
 from ui import bring, frame, photographs, runs, samples, warm_up
-from ui.viewer.payload import Payload, numbers, payload, preview
+from ui.shown import Photograph, Shown, early, explained
 from ui.viewer.streamlit import viewer
 
-MOST_KEPT = 6
-"""Explained photographs that a visitor's session keeps, so that going back is instant."""
 MOST_MEGABYTES = 20
 """Of a photograph."""
 LOADING = "Loading the two networks"
-
-
-@dataclass(frozen=True)
-class Photograph:
-    """A photograph to look at.
-
-    Attributes:
-        name: what the page calls it.
-        sample: its id in the address; empty for one's own, which no address names.
-        content: the file.
-    """
-
-    name: str
-    sample: str
-    content: bytes
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What one photograph needs to be on the page.
-
-    Attributes:
-        payload: for the viewer.
-        numbers: the npz that can be downloaded; empty while networks load.
-    """
-
-    payload: Payload
-    numbers: bytes
 
 
 def page() -> None:
@@ -66,7 +33,7 @@ def page() -> None:
     ready = warm_up.over() and runs.tried(names)
     usable, unusable = runs.usable(names) if ready else ([], [])
     # Without networks there is still the photograph as they will see it.
-    photograph, shown, refused = _look(task, usable, names[0], method)
+    photograph, shown, refused = _look(task, usable, names[0], method, message)
     _say(message, [refused, *unusable])
     _download(download, photograph, shown)
     _show(photograph, shown, "" if ready else LOADING)
@@ -122,18 +89,27 @@ def _take(kind: str, field: str) -> None:
 
 def _pick() -> None:
     st.query_params["photo"] = st.session_state["viewer"]["pick"]
+    st.session_state.pop("offered", None)
     st.session_state["turn"] += 1
 
 
-def _look(task: str, names: list[str], first: str, method: str) -> tuple[Photograph | None, Shown | None, str]:
+def _look(
+    task: str, names: list[str], first: str, method: str, place: Any
+) -> tuple[Photograph | None, Shown | None, str]:
     """The first photograph that can be read, what it needs to be shown, and why a better one was refused."""
+
+    def say(number: int, length: int) -> None:
+        # Writing is also where Streamlit ends the run of somebody who has gone, or wants something else by now.
+        place.html(f'<p role="status" class="parallax-message">Number {number} of {length} in the queue</p>')
+
     refused = ""
     for photograph in _photographs():
         try:
-            shown = _explained(photograph, task, names, method) if names else _preview(photograph, task, first)
+            shown = explained(photograph, task, names, method, say) if names else early(photograph, task, first)
         except ExplainError as error:
             refused = refused or str(error)
             continue
+        st.session_state.pop("offered", None)
         if not photograph.sample:
             st.session_state["own"] = photograph
             st.query_params.pop("photo", None)
@@ -144,9 +120,11 @@ def _look(task: str, names: list[str], first: str, method: str) -> tuple[Photogr
 
 def _photographs() -> Iterator[Photograph]:
     """What to look at, best first: a new one of one's own, what the address names, the last one, any sample."""
-    offered = st.session_state.pop("offered", None)
+    offered = st.session_state.get("offered")
     if offered is not None:
+        # Not taken out before: another choice made while it waits for its turn must not lose it.
         yield offered
+        st.session_state.pop("offered", None)
     asked = st.query_params.get("photo")
     known = {sample.id: sample for sample in samples.samples()}
     if asked in known:
@@ -186,28 +164,6 @@ def _choose_method() -> str:
     return st.selectbox("Method", list(FORMULAS), format_func=title, **options)
 
 
-# -- What it takes to show it --------------------------------------------------------------------------------
-
-
-def _preview(photograph: Photograph, task: str, run: str) -> Shown:
-    picture = runs.read(photograph.content, photograph.name)
-    return Shown(preview(photograph.name, picture.size, runs.seen(picture, run), task), b"")
-
-
-def _explained(photograph: Photograph, task: str, names: list[str], method: str) -> Shown:
-    kept: OrderedDict[tuple[str, ...], Shown] = st.session_state.setdefault("kept", OrderedDict())
-    key = (hashlib.sha256(photograph.content).hexdigest(), photograph.name, method, *names)
-    if key not in kept:
-        picture = runs.read(photograph.content, photograph.name)
-        found = runs.explain(picture, names, method=method)
-        titles = {run: runs.title(run) for run in names}
-        kept[key] = Shown(payload(photograph.name, picture.size, found, titles, task), numbers(found))
-        if len(kept) > MOST_KEPT:
-            kept.popitem(last=False)
-    kept.move_to_end(key)
-    return kept[key]
-
-
 # -- What is drawn -------------------------------------------------------------------------------------------
 
 
@@ -215,6 +171,8 @@ def _say(place: Any, sentences: list[str]) -> None:
     text = " ".join(html.escape(sentence) for sentence in sentences if sentence)
     if text:
         place.html(f'<p role="alert" class="parallax-message">{text}</p>')
+    else:
+        place.empty()
 
 
 def _download(place: Any, photograph: Photograph | None, shown: Shown | None) -> None:

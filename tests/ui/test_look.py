@@ -7,10 +7,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import streamlit as st
+from cachetools import LRUCache
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from ui import samples
+from ui import samples, shown
+from ui.shown import Photograph
 
 PAGE = Path(__file__).parents[2] / "ui" / "navigation.py"
 
@@ -27,14 +30,74 @@ def app(tmp_path_factory):
     samples.samples.cache_clear()
 
 
+def _offer(app, name: str, colour: tuple[int, int, int]) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (40, 40), colour).save(file, "PNG")
+    app.session_state["offered"] = Photograph(name, "", file.getvalue())
+    app.run()
+    assert not app.exception
+    assert app.session_state["last"].name == name
+
+
 def test_a_session_keeps_a_few_photographs(app):
-    for number in [*range(8), 7]:
-        app.query_params["photo"] = f"{number}.png"
+    for number in [*range(8), 3, 7]:
+        _offer(app, str(number), (30 * number, 99, 160))
+    assert [key[1] for key in app.session_state["kept"]] == ["2", "4", "5", "6", "3", "7"]
+
+
+def _offer(app, name: str, colour: tuple[int, int, int]) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (40, 40), colour).save(file, "PNG")
+    app.session_state["offered"] = Photograph(name, "", file.getvalue())
+    app.run()
+    assert not app.exception
+    assert app.session_state["last"].name == name
+
+
+def test_samples_are_explained_once_for_everybody_and_a_few_are_kept(app, monkeypatch):
+    made, make = [], shown._made
+
+    def count(photograph, *others):
+        made.append(photograph.name)
+        return make(photograph, *others)
+
+    monkeypatch.setattr(shown, "_shared", LRUCache(3))
+    monkeypatch.setattr(shown, "_made", count)
+    other = AppTest.from_file(PAGE, default_timeout=120)
+    for visitor, number in ((app, 0), (other, 0), (app, 1), (other, 2), (other, 1), (app, 3), (app, 0)):
+        visitor.query_params["photo"] = f"{number}.png"
+        visitor.run()
+        assert not visitor.exception
+        assert visitor.session_state["last"].sample == f"{number}.png"
+    assert made == ["0", "1", "2", "3", "0"]
+    assert len(shown._shared) == 3
+
+
+def test_one_s_own_photograph_is_never_kept_for_others(app, monkeypatch):
+    monkeypatch.setattr(shown, "_shared", LRUCache(3))
+    app.query_params.clear()
+    _offer(app, "mine", (1, 2, 3))
+    assert [key[1] for key in app.session_state["kept"]][-1] == "mine"
+    assert "mine" not in [key[1] for key in shown._shared]
+
+
+def test_another_choice_while_waiting_loses_no_photograph(app, monkeypatch):
+    """Choosing ends the run that waits; the next one shows the photograph that was offered."""
+
+    class Busy:
+        def turn(self, say):
+            st.stop()
+
+    app.query_params.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(shown, "TURNS", Busy())
+        file = io.BytesIO()
+        Image.new("RGB", (40, 40), "plum").save(file, "PNG")
+        app.session_state["offered"] = Photograph("plum", "", file.getvalue())
         app.run()
-        assert not app.exception
-        assert app.session_state["last"].sample == f"{number}.png"
-    kept = app.session_state["kept"]
-    assert [key[1] for key in kept] == ["2", "3", "4", "5", "6", "7"]
+        assert app.session_state["last"].name != "plum"
+    app.run()
+    assert app.session_state["last"].name == "plum"
 
 
 def test_nothing_of_a_photograph_outlives_its_session(app):

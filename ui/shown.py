@@ -1,0 +1,108 @@
+"""What it takes to show a photograph, made when it is a visitor's turn and kept for as long as it may be."""
+
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from threading import Lock
+
+import streamlit as st
+from cachetools import LRUCache
+
+from ui import runs
+from ui.turns import Turns
+from ui.viewer.payload import Payload, numbers, payload, preview
+
+MOST_KEPT = 6
+"""Explained photographs that a visitor's session keeps, so that going back is instant."""
+MOST_SHARED = 24
+"""Explained samples kept for everybody, so that a room that opens the page at once waits for one explanation."""
+TURNS = Turns(os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph to look at.
+
+    Attributes:
+        name: what the page calls it.
+        sample: its id in the address; empty for one's own, which no address names.
+        content: the file.
+    """
+
+    name: str
+    sample: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one photograph needs to be on the page.
+
+    Attributes:
+        payload: for the viewer.
+        numbers: the npz that can be downloaded; empty while networks load.
+    """
+
+    payload: Payload
+    numbers: bytes
+
+
+_shared: LRUCache[tuple[str, ...], Shown] = LRUCache(MOST_SHARED)
+_lock = Lock()
+
+
+def early(photograph: Photograph, task: str, run: str) -> Shown:
+    """The photograph alone, as a run's network will see it.
+
+    Raises:
+        PhotoError: if it cannot be read.
+    """
+    picture = runs.read(photograph.content, photograph.name)
+    return Shown(preview(photograph.name, picture.size, runs.seen(picture, run), task), b"")
+
+
+def explained(
+    photograph: Photograph, task: str, names: list[str], method: str, say: Callable[[int, int], None]
+) -> Shown:
+    """The photograph with the evidence of usable runs by a formula.
+
+    Args:
+        say: told the place in the queue and its length, see `Turns.turn`.
+
+    Raises:
+        ExplainError: if it cannot be read or explained.
+    """
+    key = (hashlib.sha256(photograph.content).hexdigest(), photograph.name, method, *names)
+    kept: MutableMapping[tuple[str, ...], Shown] = st.session_state.setdefault("kept", OrderedDict())
+    # One's own photograph, and one's own model, are nobody else's.
+    shared = bool(photograph.sample) and not any(name in runs.guests for name in names)
+    found = _found(key, kept, shared)
+    if found is None:
+        with TURNS.turn(say):
+            # Somebody before may have asked for the same sample.
+            found = _found(key, kept, shared) or _made(photograph, task, names, method)
+    if shared:
+        with _lock:
+            _shared[key] = found
+        return found
+    kept.pop(key, None)
+    kept[key] = found
+    while len(kept) > MOST_KEPT:
+        del kept[next(iter(kept))]
+    return found
+
+
+def _found(key: tuple[str, ...], kept: MutableMapping[tuple[str, ...], Shown], shared: bool) -> Shown | None:
+    if not shared:
+        return kept.get(key)
+    with _lock:
+        return _shared.get(key)
+
+
+def _made(photograph: Photograph, task: str, names: list[str], method: str) -> Shown:
+    picture = runs.read(photograph.content, photograph.name)
+    found = runs.explain(picture, names, method=method)
+    titles = {run: runs.title(run) for run in names}
+    return Shown(payload(photograph.name, picture.size, found, titles, task), numbers(found))
