@@ -105,7 +105,11 @@ def explainer(name: str) -> Explainer:
 @cached(LRUCache(MOST_LOADED), condition=Condition())
 def _shipped(name: str) -> Explainer:
     found = prepare(models.load(name))
+    # Streamlit collects garbage after every run of a page, and stops all threads while it looks through TensorFlow and
+    # the networks: they stay out of that from now on, until another load looks for what was given up meanwhile.
+    gc.unfreeze()
     gc.collect()
+    gc.freeze()
     return found
 
 

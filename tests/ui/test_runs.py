@@ -1,5 +1,8 @@
 """Which runs there are, what they are called, and which can lie side by side."""
 
+import gc
+import weakref
+
 import pytest
 
 import models
@@ -76,3 +79,45 @@ def test_runs_that_cannot_lie_side_by_side(checkpoints, other):
 def test_the_same_run_on_both_sides_is_one(checkpoints):
     checkpoints("pets/sgd")
     assert runs.usable(["pets/sgd", "pets/sgd"]) == (["pets/sgd"], [])
+
+
+class Network:
+    """Something that only a collection of garbage takes away."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+
+@pytest.fixture
+def networks(monkeypatch):
+    """Loading gives a Network, and what was loaded before comes back afterwards."""
+    monkeypatch.setattr(models, "load", lambda name: name)
+    monkeypatch.setattr(runs, "prepare", lambda run: Network())
+    before = list(runs._shipped.cache.items())
+    runs._shipped.cache.clear()
+    gc.unfreeze()
+    yield
+    runs._shipped.cache.clear()
+    for key, value in before:
+        runs._shipped.cache[key] = value
+    gc.unfreeze()
+
+
+def test_what_is_loaded_is_left_out_of_collections_until_it_is_given_up(networks):
+    first = weakref.ref(runs._shipped("0"))
+    assert gc.get_freeze_count() > len(gc.get_objects())
+    for number in range(1, runs.MOST_LOADED + 1):
+        assert first() is not None
+        runs._shipped(str(number))
+    # It went out of the cache with the last load, and goes from memory with the next one.
+    runs._shipped("another")
+    assert first() is None
+
+
+def test_a_few_networks_are_kept_and_the_one_longest_unused_goes(networks):
+    loaded = {name: runs._shipped(name) for name in "abcdef"}
+    assert runs._shipped("a") is loaded["a"]
+    runs._shipped("g")
+    assert len(runs._shipped.cache) == runs.MOST_LOADED
+    assert runs._shipped("a") is loaded["a"]
+    assert runs._shipped("b") is not loaded["b"]
