@@ -2,12 +2,10 @@
 
 import os
 import shutil
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
+
+from benchmarks import server
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "look.png"
@@ -21,41 +19,16 @@ def main() -> int:
     except ImportError:
         print("The picture needs Playwright: pip install -r requirements-dev.txt", file=sys.stderr)
         return 2
-    port = _free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait(f"http://127.0.0.1:{port}/_stcore/health")
-        with sync_playwright() as playwright:
-            own = os.environ.get("PARALLAX_CHROMIUM") or shutil.which("chromium")
-            browser = playwright.chromium.launch(
-                executable_path=own, args=["--no-sandbox", "--disable-background-networking"]
-            )
-            page = browser.new_page(viewport={"width": 1280, "height": 720}, device_scale_factor=1.5)
-            page.goto(f"http://127.0.0.1:{port}{VIEW}")
-            page.locator('.parallax[data-drawn="6d"]').wait_for(timeout=120_000)
-            PICTURE.parent.mkdir(exist_ok=True)
-            page.screenshot(path=PICTURE)
-            browser.close()
-    finally:
-        server.terminate()
-        server.wait()
+    with server.running() as app, sync_playwright() as playwright:
+        own = os.environ.get("PARALLAX_CHROMIUM") or shutil.which("chromium")
+        browser = playwright.chromium.launch(
+            executable_path=own, args=["--no-sandbox", "--disable-background-networking"]
+        )
+        page = browser.new_page(viewport={"width": 1280, "height": 720}, device_scale_factor=1.5)
+        page.goto(app.url + VIEW)
+        page.locator('.parallax[data-drawn="6d"]').wait_for(timeout=120_000)
+        PICTURE.parent.mkdir(exist_ok=True)
+        page.screenshot(path=PICTURE)
+        browser.close()
     print(f"{PICTURE.relative_to(ROOT)} is written")
     return 0
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def _wait(address: str, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            urllib.request.urlopen(address, timeout=2)
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise TimeoutError(f"{address} does not answer")

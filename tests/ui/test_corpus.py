@@ -1,0 +1,54 @@
+"""The corpus of bad files through the real server, as a browser would send them, and what the server does with each."""
+
+import re
+from pathlib import Path
+
+from benchmarks.visitor import Answer, Visitor
+from tests.apart import run_apart
+from tests.corpus import corpus
+from tests.explain import pictures
+
+
+def test_hundreds_of_bad_files_get_a_picture_or_a_sentence_and_leave_the_server_as_it_was(server):
+    # The largest photograph comes first: what it takes once is not growth.
+    uploads = sorted(corpus(), key=lambda upload: upload.name != "just small enough.png")
+    answers, memory = run_apart(
+        _send(server, [(f"{n}{Path(u.name).suffix}", u.content) for n, u in enumerate(uploads)])
+    )
+    assert len(answers) - 2 > 300
+    first, *answers, last = answers
+    refused = 0
+    for number, (upload, answer) in enumerate(zip(uploads, answers, strict=True)):
+        name = f"{number}{Path(upload.name).suffix}"
+        assert answer.evidence
+        if answer.photo == name:
+            assert answer.alerts == []
+            continue
+        assert len(answer.alerts) == 1
+        assert re.fullmatch(rf'"{re.escape(name)}" [^\n]+\.', answer.alerts[0]), answer.alerts
+        assert answer.alerts[0].count(". ") == 0
+        refused += 1
+    assert 200 < refused < len(answers) - 50
+    assert (last.photo, last.alerts) == ("good.png", [])
+    # The same photograph has the same evidence as before all this.
+    assert [run["probabilities"] for run in last.meta["runs"]] == [run["probabilities"] for run in first.meta["runs"]]
+    assert memory[-1] <= 1.1 * memory[0]
+    assert "Traceback" not in server.log.read_text(errors="replace")
+
+
+async def _send(server, files: list[tuple[str, bytes]]) -> tuple[list[Answer], list[int]]:
+    """What the page answers to each file, a good one before and after them, and pages of memory now and then."""
+    good = pictures.encoded(pictures.photograph(), "PNG")
+    answers, memory = [], []
+    async with Visitor(server.url) as visitor:
+        await visitor.open()
+        for number, (name, content) in enumerate([("good.png", good), *files, ("good.png", good)]):
+            answers.append(await visitor.upload(name, content))
+            if number % 50 == 49 or number > len(files):
+                memory.append(_resident(server.pid))
+    return answers, memory
+
+
+def _resident(pid: int) -> int:
+    file = Path(f"/proc/{pid}/statm")
+    return int(file.read_text().split()[1]) if file.exists() else 1
