@@ -26,6 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     training.add_argument("--weights", default="imagenet", help="imagenet (Keras' own) or a file for the backbone")
     training.add_argument("--target", type=float, default=0.985, help="validation accuracy; default: 0.985")
     commands.add_parser("browser", help="the static Space: seconds to the evidence, frames a second with the camera")
+    load = commands.add_parser("load", help="the app under 1, 4, 16 and 32 visitors who upload without a pause")
+    load.add_argument("--seconds", type=float, default=120, help="for each number of visitors; default: 120")
     commands.add_parser("readme", help="write the README's tables from assets/")
     commands.add_parser("picture", help="take the README's picture of the app")
     mutants = commands.add_parser("mutation", help="which mutants of the explain engine its tests kill")
@@ -61,6 +63,10 @@ def _run(asked: argparse.Namespace) -> int:
         from benchmarks import browser
 
         return browser.main()
+    if asked.command == "load":
+        from benchmarks import load
+
+        return load.main(asked.seconds)
     if asked.command == "picture":
         from benchmarks import picture
 

@@ -108,6 +108,32 @@ def studies() -> str:
     return _table(head, rows)
 
 
+def load() -> str:
+    """What the load benchmark measured."""
+    head = {
+        "visitors": "visitors",
+        "a_minute": "photographs a minute",
+        "median_s": "median, s",
+        "p95_s": "95th percentile, s",
+        "cpu_s": "processor, s each",
+        "errors": "errors",
+        "last_place": "last place in the queue",
+        "health_p95_ms": "server answers within, ms",
+        "peak_first_half_mb": "peak memory, first half, MB",
+        "peak_second_half_mb": "second half, MB",
+    }
+    with (STUDIES / "load" / "table.csv").open(newline="") as file:
+        rows = [[row[key] for key in head] for row in csv.DictReader(file)]
+    return _table(list(head.values()), rows)
+
+
+def browser() -> str:
+    """What the browser benchmark measured of the static Space."""
+    with (STUDIES / "browser" / "table.csv").open(newline="") as file:
+        rows = [[row["what"], f"{row['value']} {row['unit']}"] for row in csv.DictReader(file)]
+    return _table(["in the browser", "measured"], rows)
+
+
 def _table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
@@ -118,4 +144,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "rates": rates,
     "speed": speed,
     "studies": studies,
+    "load": load,
+    "browser": browser,
 }
