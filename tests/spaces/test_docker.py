@@ -253,7 +253,11 @@ def test_it_runs_as_its_user_and_shows_the_first_evidence(running: Running, brow
     assert "SGD cat" in tab.status.inner_text()
     assert not tab.errors
     page.close()
-    assert "Traceback" not in running.log.read_text(errors="replace")
+    log = running.log.read_text(errors="replace")
+    assert "Traceback" not in log
+    # It asks nobody on the internet for its own address.
+    assert "URL: http://localhost" in log
+    assert "xternal" not in log
 
 
 @pytest.mark.browser
