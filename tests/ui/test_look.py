@@ -2,6 +2,7 @@
 
 import gc
 import io
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -81,11 +82,12 @@ def test_one_s_own_photograph_is_never_kept_for_others(app, monkeypatch):
     assert "mine" not in [key[1] for key in shown._shared]
 
 
-def test_another_choice_while_waiting_loses_no_photograph(app, monkeypatch):
+def test_who_waits_is_told_the_place_and_another_choice_meanwhile_loses_no_photograph(app, monkeypatch):
     """Choosing ends the run that waits; the next one shows the photograph that was offered."""
 
     class Busy:
         def turn(self, say):
+            say(3, 7)
             st.stop()
 
     app.query_params.clear()
@@ -96,7 +98,9 @@ def test_another_choice_while_waiting_loses_no_photograph(app, monkeypatch):
         app.session_state["offered"] = Photograph("plum", "", file.getvalue())
         app.run()
         assert app.session_state["last"].name != "plum"
+        assert _said(app) == ["Number 3 of 7 in the queue"]
     app.run()
+    assert _said(app) == []
     assert app.session_state["last"].name == "plum"
 
 
@@ -116,3 +120,9 @@ def test_nothing_of_a_photograph_outlives_its_session(app):
     gc.collect()
     assert sys.getrefcount(content) == before
     assert not [one for one in gc.get_objects() if isinstance(one, Image.Image) and one.size == (41, 37)]
+
+
+def _said(app) -> list[str]:
+    """What stands in the place for messages."""
+    bodies = [element.proto.body for element in app.get("html")]
+    return [found[1] for body in bodies if (found := re.search(r'class="parallax-message">(.*)</p>', body))]
