@@ -103,8 +103,10 @@ def _note(task: str) -> str:
     path = STUDIES / task / "note.md"
     if not path.is_file():
         return ""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return " ".join(line.strip() for line in lines if line.strip() and not line.startswith(("#", "|", "!")))
+    # The tables and commands below the first heading are for those who read files.
+    own = path.read_text(encoding="utf-8").partition("\n## ")[0]
+    lines = [line.strip() for line in own.replace("`", "").splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith(("#", "|", "!")))
 
 
 page()

@@ -35,6 +35,17 @@ def test_the_recipe_is_that_of_the_card():
     assert told["trained"] == "all blocks, 3 epochs"
 
 
+def test_the_note_is_the_study_s_own_words_without_its_tables_and_commands(tmp_path, monkeypatch):
+    monkeypatch.setattr(curves, "STUDIES", tmp_path)
+    assert curves._note("letters") == ""
+    (tmp_path / "letters").mkdir()
+    text = (
+        "# letters\n\nOne network,\ntwo optimizers: `sgd` and `adam`.\n\n## Again\n\n```sh\npython -m training\n```\n"
+    )
+    (tmp_path / "letters" / "note.md").write_text(text)
+    assert curves._note("letters") == "One network, two optimizers: sgd and adam."
+
+
 @pytest.mark.parametrize("content", [None, "", "epoch,loss\n1,much\n", "\x00\x01"])
 def test_a_history_that_cannot_be_read_is_none(content, tmp_path, monkeypatch):
     monkeypatch.setattr(models, "CHECKPOINTS", tmp_path)

@@ -49,7 +49,7 @@ export function sorted(classes, column) {
 }
 
 const apart = ({ f1 }) => Math.abs(f1[1] - f1[0]);
-const percentOf = (share) => `${(100 * share).toFixed(1)}`;
+const percentOf = (share) => (100 * share).toFixed(1).replace("-", "\u2212");
 
 /** Mounts the errors, or updates those that are there. */
 export function mountErrors(root, { meta, blobs } = {}) {
