@@ -4,16 +4,18 @@ import inspect
 
 import streamlit as st
 
+from explain import photo
 from explain.formulas import FORMULAS
 from ui import frame, runs
+from ui.shown import MOST_MEGABYTES
 
 IDEA = """
 ## One photograph, two trainings
 
 Two copies of one network began with the same weights and saw the same photographs in the same order. One was trained
-with SGD, the other with Adam; nothing else differs. Parallax shows both the same photograph: what each says, and at
-every depth where the evidence for it lies. Where the two agree, the rings on the depth axis lie on each other; where
-they part, the rings part.
+with SGD, the other with Adam, each at the learning rate that suits it best; nothing else differs. Parallax shows both
+the same photograph: what each says, and at every depth where the evidence for it lies. Where the two agree, the rings
+on the depth axis lie on each other; where they part, the rings part.
 """
 
 MAPS = """
@@ -33,7 +35,7 @@ MAPS = """
 - Not a judgement on optimizers. Two seeds of one optimizer differ too; compare with that before you conclude.
 """
 
-PRIVACY = """
+PRIVACY = f"""
 ## What happens to a photograph
 
 It stays in this server's memory while the page is open and is gone when the page closes. It is not written to a disk,
@@ -41,7 +43,8 @@ not logged, not sent anywhere. The address names a sample, never a photograph of
 
 ## The limits
 
-- JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP and TIFF up to 20 MB and 40 megapixels; of a moving picture the first frame.
+- JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP and TIFF up to {MOST_MEGABYTES} MB and {photo.MAX_MEGAPIXELS} megapixels; of a
+  moving picture the first frame.
 - The network sees the centre square, at the size that the page shows.
 - A network that knows only cats and dogs calls everything one of them.
 - Probabilities are the networks' own and not calibrated.
@@ -72,7 +75,9 @@ def _equations() -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    st.code(words[name], language=None, wrap_lines=True)
+    # As wide as the page has room for, not as the source.
+    paragraphs = (" ".join(paragraph.split()) for paragraph in words[name].split("\n\n"))
+    st.code("\n\n".join(paragraphs), language=None, wrap_lines=True)
 
 
 def _cards() -> None:

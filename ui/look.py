@@ -11,11 +11,9 @@ from explain import ExplainError
 from explain.explainer import title
 from explain.formulas import FORMULAS
 from ui import bring, frame, photographs, runs, samples, warm_up
-from ui.shown import Photograph, Shown, early, explained
+from ui.shown import MOST_MEGABYTES, Photograph, Shown, early, explained
 from ui.viewer.streamlit import viewer
 
-MOST_MEGABYTES = 20
-"""Of a photograph."""
 LOADING = "Loading the two networks"
 
 

@@ -14,6 +14,8 @@ from ui import runs
 from ui.turns import Turns
 from ui.viewer.payload import Payload, numbers, payload, preview
 
+MOST_MEGABYTES = 20
+"""Of a photograph."""
 MOST_KEPT = 6
 """Explained photographs that a visitor's session keeps, so that going back is instant."""
 MOST_SHARED = 24
