@@ -11,9 +11,21 @@ from ui.viewer import bundle
 # Streamlit calls the default export again whenever data or theme change; mounting again updates what is there.
 ADAPTER = """
 let view;
+let tell;
 globalThis.addEventListener("hashchange", () => view?.update({ state: readAddress() }));
 
+// A server that was started again knows nothing of this page, and Streamlit would wait for a click; a photograph that
+// is given then would be lost, for its field is not one of the new server's.
+const app = document.querySelector("[data-test-connection-state]");
+let connection = app?.dataset.testConnectionState;
+if (app) new MutationObserver(() => {
+  const before = connection;
+  connection = app.dataset.testConnectionState;
+  if (connection === "CONNECTED" && before !== "CONNECTED") tell?.("back", true);
+}).observe(app, { attributes: true, attributeFilter: ["data-test-connection-state"] });
+
 export default function ({ data, parentElement, setTriggerValue }) {
+  tell = setTriggerValue;
   const { meta } = data;
   const column = data.blobs.getChild("blob");
   const blobs = Array.from({ length: column.length }, (_, index) => column.get(index));
@@ -38,4 +50,7 @@ def viewer(meta: dict[str, Any], blobs: list[bytes], on_pick: Callable[[], None]
     """
     # Only a first-level table carries bytes; anything nested would arrive as text.
     table = pa.table({"blob": pa.array(blobs, pa.binary())})
-    return _component(key="viewer", data={"blobs": table, "meta": meta}, on_pick_change=on_pick)
+    # Coming back needs nothing but the run of the page that it causes.
+    return _component(
+        key="viewer", data={"blobs": table, "meta": meta}, on_pick_change=on_pick, on_back_change=lambda: None
+    )
