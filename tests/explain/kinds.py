@@ -3,7 +3,7 @@
 import keras
 from keras.src.applications.resnet import ResNet, stack_residual_blocks_v1
 
-from tests.explain.networks import photograph, tiny
+from tests.explain.networks import few, photograph
 
 SIZE = 64
 PICTURES = [photograph(SIZE, seed=seed)[0].astype("uint8") for seed in range(3)]
@@ -18,7 +18,7 @@ def nested(activation=None):
     return keras.Sequential(
         [
             keras.Input((SIZE, SIZE, 3)),
-            tiny(SIZE),
+            few(SIZE),
             keras.layers.GlobalAveragePooling2D(),
             keras.layers.Dropout(0.3),
             keras.layers.Dense(3, activation=activation, name="logits"),
@@ -28,30 +28,30 @@ def nested(activation=None):
 
 def twice_nested():
     image = keras.Input((SIZE, SIZE, 3))
-    return keras.Model(image, head(keras.Sequential([keras.Input((SIZE, SIZE, 3)), tiny(SIZE)], name="inner")(image)))
+    return keras.Model(image, head(keras.Sequential([keras.Input((SIZE, SIZE, 3)), few(SIZE)], name="inner")(image)))
 
 
 def functional_nested():
     image = keras.Input((SIZE, SIZE, 3))
-    return keras.Model(image, head(tiny(SIZE)(image, training=False)))
+    return keras.Model(image, head(few(SIZE)(image, training=False)))
 
 
 def softmax_layer():
-    backbone = tiny(SIZE)
+    backbone = few(SIZE)
     return keras.Model(backbone.input, keras.layers.Softmax()(head(backbone.output)))
 
 
 def mixed():
     keras.mixed_precision.set_global_policy("mixed_float16")
     try:
-        backbone = tiny(SIZE)
+        backbone = few(SIZE)
         return keras.Model(backbone.input, keras.layers.Activation("softmax", dtype="float32")(head(backbone.output)))
     finally:
         keras.mixed_precision.set_global_policy("float32")
 
 
 def two_outputs():
-    backbone = tiny(SIZE)
+    backbone = few(SIZE)
     return keras.Model(
         backbone.input,
         {
@@ -62,7 +62,7 @@ def two_outputs():
 
 
 def flat(units=3, activation=None):
-    backbone = tiny(SIZE)
+    backbone = few(SIZE)
     return keras.Model(backbone.input, head(backbone.output, units, activation))
 
 

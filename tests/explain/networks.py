@@ -21,11 +21,20 @@ TINY_BLOCKS = [
 ]
 
 
-def tiny(size: int | None, name: str = "tiny") -> keras.Model:
-    """Stem, five MBConv blocks and top, thin."""
+# What comes twice there, once: a block without expansion, one with a stride and a wide kernel, one with a residual.
+FEW_BLOCKS = [TINY_BLOCKS[0], TINY_BLOCKS[1] | {"repeats": 2}]
+
+
+def tiny(size: int | None, name: str = "tiny", blocks: list[dict] = TINY_BLOCKS) -> keras.Model:
+    """Stem, five MBConv blocks and top, thin; or other blocks."""
     return EfficientNet(
-        0.25, 1.0, 32, blocks_args=TINY_BLOCKS, include_top=False, weights=None, input_shape=(size, size, 3), name=name
+        0.25, 1.0, 32, blocks_args=blocks, include_top=False, weights=None, input_shape=(size, size, 3), name=name
     )
+
+
+def few(size: int | None, name: str = "tiny") -> keras.Model:
+    """Stem, three MBConv blocks and top, for tests whose time is that of building networks."""
+    return tiny(size, name, FEW_BLOCKS)
 
 
 def classifier(backbone: keras.Model, units: int = 3, norm: bool = False, activation: str | None = None) -> keras.Model:

@@ -8,12 +8,12 @@ from explain import Explainer, LayerError, TargetError
 from explain.formulas import FORMULAS
 from explain.network import network_of
 from tests.explain.kinds import KINDS, PICTURES, SIZE, head, nested, two_outputs, with_weights_of
-from tests.explain.networks import classifier, tiny
+from tests.explain.networks import classifier, few
 
 
 @pytest.fixture(scope="module")
 def reference():
-    model = classifier(tiny(SIZE))
+    model = classifier(few(SIZE))
     return model, Explainer(model, engine="tensorflow")
 
 
@@ -54,8 +54,8 @@ def test_a_model_loaded_from_a_file_is_the_same(tmp_path, reference):
 
 
 def test_one_sigmoid_unit_is_explained_by_its_logit():
-    plain = classifier(tiny(SIZE), units=1)
-    squashed = with_weights_of(keras.Model((backbone := tiny(SIZE)).input, head(backbone.output, 1, "sigmoid")), plain)
+    plain = classifier(few(SIZE), units=1)
+    squashed = with_weights_of(keras.Model((backbone := few(SIZE)).input, head(backbone.output, 1, "sigmoid")), plain)
     mine, other = (Explainer(model, labels=("no", "yes"))(PICTURES[0], targets=("no",)) for model in (squashed, plain))
     assert np.allclose(mine.logits, other.logits, rtol=1e-4)
     assert mine.probabilities[1] == pytest.approx(float(squashed(PICTURES[0][None].astype("float32"))[0, 0]), rel=1e-4)
@@ -109,7 +109,7 @@ def test_it_says_whether_it_explains_logits_or_outputs(steps, activation, explai
 
 @pytest.fixture(scope="module")
 def one_logit():
-    return Explainer(classifier(tiny(SIZE), units=1), labels=("no", "yes"), engine="openvino")
+    return Explainer(classifier(few(SIZE), units=1), labels=("no", "yes"), engine="openvino")
 
 
 @pytest.mark.parametrize("targets", [["no"], ["yes"], ["no", "yes"], ["yes", "yes"], None])

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from explain import photo
-from tests.explain.networks import tiny
+from tests.explain.networks import few
 from ui import samples
 
 SIZE = 64
@@ -18,7 +18,7 @@ def nested(path: Path, units: int = 2, size: int = SIZE) -> keras.Model:
     """The tutorial's: a thin EfficientNet in a Sequential, with what a training on the samples leaves."""
     keras.utils.set_random_seed(1)
     random = np.random.default_rng(2)
-    backbone = tiny(size)
+    backbone = few(size)
     for layer in backbone.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.gamma.assign(random.uniform(0.7, 1.3, layer.gamma.shape))
@@ -38,7 +38,7 @@ def nested(path: Path, units: int = 2, size: int = SIZE) -> keras.Model:
 def untrained(path: Path) -> None:
     """Weights as they were drawn."""
     image = keras.Input((SIZE, SIZE, 3))
-    pooled = keras.layers.GlobalAveragePooling2D()(tiny(SIZE)(image))
+    pooled = keras.layers.GlobalAveragePooling2D()(few(SIZE)(image))
     keras.Model(image, keras.layers.Dense(2)(pooled)).save(path)
 
 

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 import models
 from models import Card, Run, save
-from tests.explain.networks import tiny
+from tests.explain.networks import few
 from tests.models.a_hub import State, serving
 from tests.ui import strangers
 from ui import bring, guests, runs, warm_up
@@ -23,7 +23,7 @@ LABELS = ("cat", "dog")
 
 def small_net(include_top: bool, weights: str | None, input_shape: tuple[int, int, int]) -> keras.Model:
     """A network as `keras.applications` has them: the backbone of the strangers."""
-    return tiny(input_shape[0])
+    return few(input_shape[0])
 
 
 @pytest.fixture(scope="module")
