@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, BrowserContext
 
-from tests.ui.tab import Tab, visit
+from tests.ui.tab import Tab, leave, visit
 
 ROOT = Path(__file__).parents[2]
 PAIR = ("sgd", "adam")
@@ -121,18 +121,39 @@ def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
     return browser_type_launch_args | {"executable_path": found, "args": arguments}
 
 
+@pytest.fixture(scope="session")
+def visitor(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """Visitors by what their browsers are like. One who comes back has the page's files, but nothing that it stored.
+
+    To unpack and compile a page's scripts takes longer than most of what tests do there.
+    """
+    known: dict[str, BrowserContext] = {}
+
+    def find(**options) -> BrowserContext:
+        options = {"viewport": {"width": 1280, "height": 720}, "reduced_motion": "reduce"} | options
+        name = repr(sorted(options.items()))
+        if name not in known:
+            known[name] = browser.new_context(**options)
+        return known[name]
+
+    yield find
+    for context in known.values():
+        context.close()
+
+
 @pytest.fixture
-def look(server: Server, first_visit: list[dict], new_context: Callable) -> Iterator[Callable[..., Tab]]:
+def look(server: Server, first_visit: list[dict], visitor: Callable) -> Iterator[Callable[..., Tab]]:
     """Opens the Look page at an address; whatever a test does there asks no other host and breaks nothing."""
     tabs: list[Tab] = []
 
     def open_tab(address: str = "/", wait: bool = True, **options) -> Tab:
-        context = new_context(**{"viewport": {"width": 1280, "height": 720}, "reduced_motion": "reduce"} | options)
-        tab = visit(context.new_page(), server.url + address)
+        tab = visit(visitor(**options).new_page(), server.url + address)
         tabs.append(tab)
         return tab.ready() if wait else tab
 
     yield open_tab
+    for tab in tabs:
+        leave(tab)
     for tab in tabs:
         assert not tab.errors
         hosts = {urlsplit(url).netloc for url in tab.requests if urlsplit(url).scheme not in ("data", "blob")}
