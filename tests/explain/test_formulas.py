@@ -191,6 +191,24 @@ def test_the_second_eigenvector_is_never_taken_for_the_first():
     assert np.abs(found - first * np.sign(first @ found)).max() < 1e-5
 
 
+@pytest.mark.parametrize("second", [0.95, 0.99])
+def test_an_eigenvector_that_stays_is_not_yet_the_first(second):
+    """Of numbers that float32 holds nearly without rounding: the iterations start at the second and stay there."""
+    first, even = np.tile([1, -1], 32) / 8, np.ones(64) / 8
+    gram = np.outer(first, first) + second * np.outer(even, even)
+    found = formulas._first_eigenvector(gram.astype(np.float32))
+    assert np.abs(found - first * np.sign(first @ found)).max() < 1e-5
+
+
+def test_rows_that_sum_to_nothing_and_nothing_at_all():
+    first = (np.tile([1, -1], 32) / 8).astype(np.float32)
+    with np.errstate(all="raise", under="ignore"):
+        found = formulas._first_eigenvector(np.outer(first, first))
+        nothing = formulas._first_eigenvector(np.zeros((64, 64), np.float32))
+    assert np.abs(found - first * np.sign(first @ found)).max() < 1e-5
+    assert np.linalg.norm(nothing) == pytest.approx(1)
+
+
 # Worked out by hand, cell by cell:    A channel 0: 1 2 / 3 4     channel 1: 0 -1 / 1 2
 #                                      G channel 0: 1 0 / -1 2    channel 1: 2 2 / 4 -4
 HAND_A = np.stack([[[1, 2], [3, 4]], [[0, -1], [1, 2]]], axis=-1)[None].astype(np.float32)
