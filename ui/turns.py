@@ -9,8 +9,8 @@ from threading import Condition
 
 SILENT_SECONDS = 0.5
 """A wait as short as this is not worth a word."""
-LOOK_UP_SECONDS = 0.5
-"""How often somebody who waits is asked whether they are still there."""
+SAY_SECONDS = 1.0
+"""How often somebody who waits is told the place; with many who wait, words cost as much as explanations."""
 
 
 class Turns:
@@ -28,31 +28,27 @@ class Turns:
 
         Args:
             say: called in this thread with the place in the queue (1 is the next) and the queue's length, first after
-                SILENT_SECONDS, then twice a second; what it raises ends the wait, and the place is given up.
+                SILENT_SECONDS, then every SAY_SECONDS; what it raises ends the wait, and the place is given up.
         """
-        ticket, told, seconds = object(), None, SILENT_SECONDS
+        ticket, seconds = object(), SILENT_SECONDS
         with self._moved:
             self._line.append(ticket)
         try:
-            while (standing := self._standing(ticket, told, seconds))[0] > 0:
+            while (standing := self._standing(ticket, seconds))[0] > 0:
                 say(*standing)
-                told, seconds = standing, LOOK_UP_SECONDS
+                seconds = SAY_SECONDS
             yield
         finally:
             with self._moved:
                 self._line.remove(ticket)
                 self._moved.notify_all()
 
-    def _standing(self, ticket: object, told: tuple[int, int] | None, seconds: float) -> tuple[int, int]:
-        """A ticket's place (0 or less: its turn) and the length, once they are news, or after `seconds`."""
+    def _standing(self, ticket: object, seconds: float) -> tuple[int, int]:
+        """A ticket's place (0 or less: its turn) and the queue's length, at its turn or after so many seconds."""
 
-        def now() -> tuple[int, int]:
-            return self._line.index(ticket) + 1 - self._at_once, len(self._line) - self._at_once
-
-        def news() -> bool:
-            # Before anything was told, the turn alone is news.
-            return now()[0] <= 0 if told is None else now() != told
+        def place() -> int:
+            return self._line.index(ticket) + 1 - self._at_once
 
         with self._moved:
-            self._moved.wait_for(news, seconds)
-            return now()
+            self._moved.wait_for(lambda: place() <= 0, seconds)
+            return place(), len(self._line) - self._at_once

@@ -14,7 +14,7 @@ from ui.turns import Turns
 def at_once(monkeypatch):
     """Whoever waits is told so without delay."""
     monkeypatch.setattr(turns, "SILENT_SECONDS", 0.0)
-    monkeypatch.setattr(turns, "LOOK_UP_SECONDS", 0.01)
+    monkeypatch.setattr(turns, "SAY_SECONDS", 0.01)
 
 
 class Visitor:
