@@ -1,5 +1,6 @@
 """Get ready before anybody asks: small pictures of the samples, then the networks of the first task's two runs."""
 
+import ctypes
 import importlib
 import logging
 import threading
@@ -11,6 +12,9 @@ from explain.errors import ExplainError
 
 log = logging.getLogger("parallax")
 
+_M_ARENA_MAX = -8
+"""What glibc's mallopt calls the largest number of heaps."""
+_HEAPS = 2
 _HEAVY = ("h5py", "onnx", "pillow_heif")
 _over = threading.Event()
 _once = threading.Lock()
@@ -23,7 +27,20 @@ def start() -> None:
     with _once:
         if not _begun:
             _begun = True
+            share_heaps()
             threading.Thread(target=_get_ready, name="warm-up", daemon=True).start()
+
+
+def share_heaps() -> None:
+    """Let all threads share a few heaps, where the C library can be told so.
+
+    Every page and every explanation is a new thread; glibc gives threads heaps of their own, and each keeps the most
+    that it ever held: with many visitors a process grows and grows, by much more than it uses.
+    """
+    try:
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _HEAPS)
+    except (AttributeError, OSError, TypeError):
+        log.debug("This C library has no mallopt")
 
 
 def over() -> bool:
