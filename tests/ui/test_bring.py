@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import models
@@ -16,6 +17,7 @@ from tests.explain.networks import few
 from tests.models.a_hub import State, serving
 from tests.ui import strangers
 from ui import bring, guests, runs, warm_up
+from ui.viewer import streamlit
 
 PAGE = Path(__file__).parents[2] / "ui" / "navigation.py"
 LABELS = ("cat", "dog")
@@ -80,9 +82,21 @@ def told(app: AppTest) -> str:
     return " ".join([headline, *sentences])
 
 
+@pytest.fixture(autouse=True)
+def sent(monkeypatch) -> None:
+    """Every session notes what its page sends to the viewer."""
+    viewer = streamlit.viewer
+
+    def noting(meta, *more, **named):
+        st.session_state["sent"] = meta
+        return viewer(meta, *more, **named)
+
+    monkeypatch.setattr(streamlit, "viewer", noting)
+
+
 def meta(app: AppTest) -> dict:
     """What the page last sent to the viewer."""
-    return list(app.session_state["kept"].values())[-1].payload.meta
+    return app.session_state["sent"]
 
 
 def shown(app: AppTest) -> list[str]:
