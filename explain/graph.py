@@ -94,6 +94,7 @@ class _Writer:
     ) -> None:
         self.network, self.size, self.wanted, self.half, self.methods = network, size, wanted, half, methods
         self.nodes: list[onnx.NodeProto] = []
+        self.made: dict[tuple[str, tuple[str, ...], str], str] = {}
         self.weights: list[onnx.TensorProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
         self.activations: dict[str, str] = {}
@@ -154,7 +155,11 @@ class _Writer:
     # Nodes and weights
 
     def node(self, op: str, *inputs: str, out: str | None = None, **attributes) -> str:
-        out = out or f"{op.lower()}_{len(self.nodes)}"
+        # Formulas share terms, such as A G and relu(G): what is there already is not computed twice.
+        key = (op, inputs, repr(sorted(attributes.items())))
+        if out is None and key in self.made:
+            return self.made[key]
+        out = self.made[key] = out or f"{op.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, inputs, [out], name=out, **attributes))
         return out
 

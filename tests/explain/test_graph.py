@@ -192,6 +192,15 @@ def test_every_formula_of_the_graph_is_its_twin_in_numpy(small, outputs):
     assert kinds - {"activation", "gradient"} == {"logits", "gate", *map(graph.output_of, IN_GRAPH)}
 
 
+def test_what_formulas_share_is_computed_once(small):
+    graph_of = graph.write(small, outputs="maps", methods=tuple(IN_GRAPH)).graph
+    named = {output.name for output in graph_of.output}
+    asked = [
+        (node.op_type, *node.input, *map(str, node.attribute)) for node in graph_of.node if node.output[0] not in named
+    ]
+    assert len(asked) == len(set(asked))
+
+
 def test_rows_of_cotangents_are_targets_of_their_own(small):
     image, cotangents = photograph(32), np.array([[1, 0, 0], [0, 1, 0], [0.5, -1, 2]], np.float32)
     together = run(graph.write(small), image, cotangents)
