@@ -46,15 +46,6 @@ def test_a_session_keeps_a_few_photographs(app):
     assert [key[1] for key in app.session_state["kept"]] == ["2", "4", "5", "6", "3", "7"]
 
 
-def _offer(app, name: str, colour: tuple[int, int, int]) -> None:
-    file = io.BytesIO()
-    Image.new("RGB", (40, 40), colour).save(file, "PNG")
-    app.session_state["offered"] = Photograph(name, "", file.getvalue())
-    app.run()
-    assert not app.exception
-    assert app.session_state["last"].name == name
-
-
 def test_samples_are_explained_once_for_everybody_and_a_few_are_kept(app, monkeypatch):
     made, make = [], shown._made
 
