@@ -2,11 +2,6 @@
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext
 
+from benchmarks.server import running
 from tests.ui.tab import Tab, leave, visit
 
 ROOT = Path(__file__).parents[2]
@@ -61,43 +57,17 @@ def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, checkpoints: Path
 ) -> Iterator[Server]:
     """The app as `streamlit run app.py` starts it, on a port of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("server") / "log.txt"
     log.touch()
     request.session.stash[LOG] = log
     samples = tmp_path_factory.mktemp("samples")
     Image.new("RGB", (60, 40), "teal").save(samples / "<i>teal & co.png")
     (samples / "broken.jpg").write_bytes(b"nothing of a photograph")
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
-    command += ["--server.address", "127.0.0.1", "--server.port", str(port)]
     places = {"PARALLAX_CHECKPOINTS": str(checkpoints), "PARALLAX_SAMPLES": str(samples)}
     data = Path(os.environ.get("PARALLAX_DATA_ROOT", ROOT.parent / "shared")) / "data"
     places["PARALLAX_DATA"] = str(data) if data.is_dir() else ""
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | places, stdout=file, stderr=subprocess.STDOUT)
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", process, log)
-        yield Server(f"http://127.0.0.1:{port}", log, process.pid)
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait_for(url: str, process: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail(f"The app did not start:\n{log.read_text(errors='replace')}")
+    with running(places, log) as app:
+        yield Server(app.url, log, app.process.pid)
 
 
 @pytest.hookimpl(wrapper=True)
