@@ -39,6 +39,7 @@ SESSIONS = ROOT / "out" / "mutation"
 SUBJECTS = (
     "explain/formulas.py",
     "explain/graph_formulas.py",
+    "explain/graph_eigen.py",
     "explain/engine_tensorflow.py",
     "explain/engine_openvino.py",
 )
@@ -46,6 +47,7 @@ KNOWN = (*SUBJECTS, "mistakes")
 TESTS = {
     "explain/formulas.py": "tests/explain/test_formulas.py",
     "explain/graph_formulas.py": "tests/explain/test_graph_formulas.py",
+    "explain/graph_eigen.py": "tests/explain/test_graph_eigen.py",
     "explain/engine_tensorflow.py": "tests/explain/test_engine_tensorflow.py",
     "explain/engine_openvino.py": "tests/explain/test_engine_openvino.py",
     "explain/graph.py": "tests/explain/test_graph.py",

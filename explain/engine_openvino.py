@@ -20,6 +20,7 @@ import numpy as np
 from explain import graph
 from explain.engine import Pass
 from explain.errors import EngineError
+from explain.formulas import FORMULAS
 from explain.graph_formulas import IN_GRAPH
 
 # Targets in one run; more are split into several. Bounds the memory: about 5 MB a target for B0 at 224 px.
@@ -44,7 +45,7 @@ class OpenVinoEngine:
     engine is for those.
     """
 
-    in_graph = tuple(IN_GRAPH)
+    in_graph = graph.METHODS
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class OpenVinoEngine:
             message = "OpenVINO is not installed: pip install openvino, or use the tensorflow engine."
             raise EngineError(message) from None
         self._layers, self._size = tuple(layers), size
-        network = graph.write(model, size, outputs="all", layers=layers, methods=tuple(IN_GRAPH))
+        network = graph.write(model, size, outputs="all", layers=layers, methods=graph.METHODS)
         self._units = network.graph.output[0].type.tensor_type.shape.dim[1].dim_value
         self._openvino, self._core = openvino, openvino.Core()
         self._network = self._core.read_model(network.SerializeToString())
@@ -102,15 +103,28 @@ class OpenVinoEngine:
         methods: Sequence[str] = ("grad_cam",),
         whole: bool = False,
     ) -> Pass:
-        """The maps of `methods`, of those in `IN_GRAPH`, made in the graph: a Pass with `maps`.
+        """The maps of `methods`, of those in `in_graph`, made in the graph: a Pass with `maps`.
 
         Activations, gradients and gates come with it where `whole` says so. Without them Grad-CAM is an eighth faster
         than a Pass alone, and the other methods cost little more: nothing large leaves the graph.
         """
-        # One compiled graph for Grad-CAM and one for any more.
-        made = ("grad_cam",) if tuple(methods) == ("grad_cam",) else tuple(IN_GRAPH)
+        # One compiled graph for Grad-CAM, one for any without eigenvectors, one for all.
+        made = next(some for some in (("grad_cam",), tuple(IN_GRAPH), graph.METHODS) if set(some) >= set(methods))
         kinds = tuple(map(graph.output_of, made))
-        return self._pass(self._run(images, cotangents, *kinds, *(WHOLE if whole else ())), methods)
+        found = self._pass(self._run(images, cotangents, *kinds, *(WHOLE if whole else ())), methods)
+        return self._proven(found, images, cotangents)
+
+    def _proven(self, found: Pass, images: np.ndarray, cotangents: np.ndarray) -> Pass:
+        """With `formulas.py`'s map in place of each that the graph could not prove."""
+        whole = None
+        for method, layers in found.maps.items():
+            for name, maps in layers.items():
+                for photo in np.flatnonzero(np.isnan(maps).any((1, 2, 3))):
+                    whole = whole or (found if found.activations else self(images, cotangents))
+                    G = whole.gradients[name][photo]
+                    A = np.broadcast_to(whole.activations[name][photo], G.shape)
+                    maps[photo] = FORMULAS[method](A, G)
+        return found
 
     def _pass(self, found: dict[str, np.ndarray], methods: Sequence[str] = ()) -> Pass:
         def of(kind: str) -> dict[str, np.ndarray]:

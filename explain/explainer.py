@@ -22,8 +22,10 @@ from explain.perturbation import PERTURBATIONS, Progress, perturb
 
 Target = str | int
 ENGINES = ("auto", "openvino", "tensorflow")
-LINEAR = ("grad_cam", "hires_cam", "xgrad_cam")
+LINEAR = ("grad_cam", "hires_cam", "xgrad_cam", "eigen_grad_cam")
 """Formulas that change their sign with the logit."""
+FIXED = ("eigen_cam",)
+"""Formulas that no target changes."""
 MANY = 12
 """Photographs of a batch from which on it pays to compile graphs that run side by side."""
 MOST_SIDE_BY_SIDE = 4
@@ -274,7 +276,7 @@ class Explainer:
         rows = np.ones((1, 1), np.float32) if turned else self._rows(numbers or [])
         in_graph = [] if keep else [method for method in methods if method in getattr(engine, "in_graph", ())]
         if turned:
-            in_graph = [method for method in in_graph if method in LINEAR]
+            in_graph = [method for method in in_graph if method in LINEAR + FIXED]
         if in_graph:
             # Activations and gradients need not leave the graph for maps that it makes itself.
             found = engine.maps(image, rows[None], in_graph, whole=len(in_graph) < len(methods))
@@ -352,11 +354,12 @@ class Explainer:
 
 
 def _turned(found: Pass, numbers: Sequence[int]) -> Pass:
-    """The pass of one logit, of its linear maps too, for each of its labels: label 0 gets the negative."""
+    """The pass of one logit and its maps for each of its labels: label 0 gets the negative."""
     signs = np.array([-1.0 if number == 0 else 1.0 for number in numbers], np.float32)
+    same = np.ones_like(signs)
     gradients = {name: one * signs[None, :, None, None, None] for name, one in found.gradients.items()}
     maps = {
-        method: {name: one * signs[None, :, None, None] for name, one in layers.items()}
+        method: {name: one * (same if method in FIXED else signs)[None, :, None, None] for name, one in layers.items()}
         for method, layers in found.maps.items()
     }
     return replace(found, gradients=gradients, maps=maps)

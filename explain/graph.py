@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from explain.architecture import Block, Convolution, EfficientNet, Excitation, read
 from explain.errors import EngineError
+from explain.graph_eigen import OF_ALL_LAYERS, LayerNodes
 from explain.graph_formulas import IN_GRAPH
 
 OPSET = 17
@@ -27,6 +28,9 @@ CHEAP = 40
 IR_VERSION = 8
 # Tensors with fewer values stay float32 in a half-size file: they weigh nothing and are the most sensitive.
 HALF_FROM = 20_000
+
+METHODS = (*IN_GRAPH, *OF_ALL_LAYERS)
+"""Formulas whose maps the graph can make itself."""
 
 Outputs = Literal["logits", "gradients", "maps", "all"]
 _Backward = Callable[[str], str]
@@ -48,7 +52,7 @@ def write(
     Inputs: `image` (1, S, S, 3) float32 in 0..255 and `cotangent` (targets, U), one row per target, U being the units
     of the dense layer. Outputs: `logits` (1, U) and for each of `layers` (default: all, names as in
     `EfficientNet.layers`) `activation/<layer>` (1, H, W, C) and `gradient/<layer>` (targets, H, W, C), or the maps of
-    `methods` (names of `graph_formulas.IN_GRAPH`), signed: `map/<layer>` (targets, H, W) for Grad-CAM,
+    `methods` (names of `METHODS`), signed: `map/<layer>` (targets, H, W) for Grad-CAM,
     `<method>/<layer>` for others; or all of them, and `gate/<layer>` (1, C) 0..1 where the block has
     squeeze-and-excitation; with `outputs="logits"` none, and no cotangent. The metadata, as JSON, say what a program
     needs to show them: `input_size`, `labels`, `layers` (name, shape, stride and offset of each: cell i is centred at
@@ -110,9 +114,11 @@ class _Writer:
         if outputs != "logits":
             inputs.append(helper.make_tensor_value_info("cotangent", TensorProto.FLOAT, ["targets", units]))
             results += self.excitations()
-            for name, gradient in self.backward(steps).items():
-                if name in self.wanted:
-                    results += self.results(name, gradient, outputs)
+            gradients = {name: one for name, one in self.backward(steps).items() if name in self.wanted}
+            for name, gradient in gradients.items():
+                results += self.results(name, gradient, outputs)
+            if outputs in ("maps", "all"):
+                results += self.eigen_maps(gradients)
         graph = helper.make_graph(self.nodes, "explanation", inputs, results, [*self.weights, *self.constants.values()])
         proto = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="parallax"
@@ -147,10 +153,27 @@ class _Writer:
             self.node("Transpose", whole, out=f"gradient/{name}", perm=[0, 2, 3, 1])
         if outputs in ("maps", "all"):
             for method in self.methods:
-                out = f"{output_of(method)}/{name}"
-                shapes[out] = ["targets", height, width]
-                IN_GRAPH[method](self, self.activations[name], gradient, out)
+                if method in IN_GRAPH:
+                    out = f"{output_of(method)}/{name}"
+                    shapes[out] = ["targets", height, width]
+                    IN_GRAPH[method](self, self.activations[name], gradient, out)
         return [helper.make_tensor_value_info(key, TensorProto.FLOAT, shape) for key, shape in shapes.items()]
+
+    def eigen_maps(self, gradients: dict[str, str]) -> list[onnx.ValueInfoProto]:
+        """Writes the maps that are made of all layers together."""
+        layers = [
+            LayerNodes(name, self.activations[name], gradient, self.facts[name]["shape"])
+            for name, gradient in gradients.items()
+        ]
+        results = []
+        for method in self.methods:
+            if method in OF_ALL_LAYERS and layers:
+                outs = {layer.name: f"{output_of(method)}/{layer.name}" for layer in layers}
+                OF_ALL_LAYERS[method](self, layers, outs)
+                for layer in layers:
+                    shape = ["targets", *layer.shape[:2]]
+                    results.append(helper.make_tensor_value_info(outs[layer.name], TensorProto.FLOAT, shape))
+        return results
 
     # Nodes and weights
 

@@ -86,6 +86,40 @@ def test_maps_of_every_method_and_the_pass_behind_them(engine, whole):
             assert off(values, getattr(result, kind)[layer]) < 1e-5
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_map_that_the_graph_does_not_prove_is_made_of_the_pass(engine, monkeypatch, whole):
+    images, rows = photograph(32, photos=2), cotangents(2, 3)
+    result, run, asked = engine(images, rows), engine._run, []
+
+    def doubtful(*wanted):
+        asked.append(wanted[2:])
+        found = run(*wanted)
+        if "eigen_cam/2a" in found:
+            found["eigen_cam/2a"][1, 2] = np.nan
+            found["eigen_grad_cam/stem"][0] = np.nan
+        return found
+
+    monkeypatch.setattr(engine, "_run", doubtful)
+    maps = engine.maps(images, rows, tuple(FORMULAS), whole).maps
+    assert len(asked) == (1 if whole else 2)
+    for method, layers in maps.items():
+        for layer, found in layers.items():
+            for photo in range(2):
+                G = result.gradients[layer][photo]
+                A = np.broadcast_to(result.activations[layer][photo], G.shape)
+                assert off(found[photo], FORMULAS[method](A, G)) < 1e-4, (method, layer, photo)
+
+
+def test_methods_cost_no_more_than_they_need(model):
+    """Eigenvectors are not computed for those who ask for none, and neither is what Grad-CAM does not need."""
+    engine = OpenVinoEngine(model, ["2a", "top"], 32)
+    sizes = []
+    for methods in (("grad_cam",), ("layer_cam", "grad_cam"), ("eigen_cam",)):
+        engine.maps(photograph(32), cotangents(1, 1), methods)
+        sizes.append(len(next(reversed(engine._compiled))[1]))
+    assert sizes == [1, 5, 7]
+
+
 def test_photographs_are_only_read(engine):
     image, row = photograph(32), cotangents(1, 1)
     whole = engine(image, row)

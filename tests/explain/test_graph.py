@@ -15,7 +15,6 @@ from explain import graph
 from explain.architecture import read
 from explain.errors import EngineError
 from explain.formulas import FORMULAS
-from explain.graph_formulas import IN_GRAPH
 from explain.layers import layers_of
 from tests.explain.networks import TINY_BLOCKS, classifier, keras_names, off, photograph, tape, tiny
 
@@ -182,18 +181,22 @@ def test_maps_are_the_mean_gradient_times_the_activations(small):
 def test_every_formula_of_the_graph_is_its_twin_in_numpy(small, outputs):
     image, cotangent = photograph(32), np.array([[1, 0, 0], [0, -1, 2]], np.float32)
     passes = run(graph.write(small), image, cotangent)
-    made = run(graph.write(small, outputs=outputs, methods=tuple(IN_GRAPH)), image, cotangent)
-    for method in IN_GRAPH:
+    made = run(graph.write(small, outputs=outputs, methods=graph.METHODS), image, cotangent)
+    for method in graph.METHODS:
         for layer in read(small).layers:
             G = passes[f"gradient/{layer}"]
             twin = FORMULAS[method](np.broadcast_to(passes[f"activation/{layer}"], G.shape), G)
-            assert off(made[f"{graph.output_of(method)}/{layer}"], twin) < 1e-4, (method, layer)
+            found = made[f"{graph.output_of(method)}/{layer}"]
+            # What a few powers do not prove is for the twin to make.
+            proven = ~np.isnan(found).any((1, 2)) if "eigen" in method else [True, True]
+            for one, expected, sure in zip(found, twin, proven, strict=True):
+                assert not sure or off(one, expected) < 1e-4, (method, layer)
     kinds = {name.split("/")[0] for name in made}
-    assert kinds - {"activation", "gradient"} == {"logits", "gate", *map(graph.output_of, IN_GRAPH)}
+    assert kinds - {"activation", "gradient"} == {"logits", "gate", *map(graph.output_of, graph.METHODS)}
 
 
 def test_what_formulas_share_is_computed_once(small):
-    graph_of = graph.write(small, outputs="maps", methods=tuple(IN_GRAPH)).graph
+    graph_of = graph.write(small, outputs="maps", methods=graph.METHODS).graph
     named = {output.name for output in graph_of.output}
     asked = [
         (node.op_type, *node.input, *map(str, node.attribute)) for node in graph_of.node if node.output[0] not in named

@@ -1,0 +1,146 @@
+"""The two Eigen maps as ONNX nodes, of all layers at once, for a graph that gives maps alone.
+
+`formulas.py` has the equations. A layer's matrix M has Z cells and C channels, and the first eigenvector of the smaller
+of M^T M and M M^T gives its map. Those of many layers are padded to one size and raised to a power together: as many
+small products, one layer after the other, would cost more than they compute. A map is NaN where a few powers of a
+matrix prove nothing; whoever runs the graph then asks `formulas.py`.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from explain.formulas import CLOSE
+from explain.graph_formulas import Nodes
+
+# Squarings of a matrix, iterations with its last power, and squarings after which its largest entry is made 1 again:
+# an eigenvalue is at most as many times that entry as the matrix has rows, and float32 ends at 3e38.
+SQUARINGS, STEPS, LARGEST = 6, 8, 2
+
+
+@dataclass(frozen=True)
+class LayerNodes:
+    """One layer: A (1, C, H, W), G (targets, C, H, W) or (targets, C, 1, 1), and `shape`, which is (H, W, C)."""
+
+    name: str
+    A: str
+    G: str
+    shape: Sequence[int]
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """A layer's matrix M of `values` (B, C, H, W), `flat` (B, C, Z); `gram` (B, n, n), the smaller of M^T M, M M^T."""
+
+    layer: LayerNodes
+    values: str
+    flat: str
+    gram: str
+    n: int
+    tall: bool
+
+
+Write = Callable[[Nodes, Sequence[LayerNodes], Mapping[str, str]], None]
+
+
+def _eigen_cam(to: Nodes, layers: Sequence[LayerNodes], outs: Mapping[str, str]) -> None:
+    targets = to.node("Slice", to.node("Shape", layers[0].G), *map(to.constant, ([0], [1])))
+    every = to.node("Concat", targets, to.constant([1]), to.constant([1]), axis=0)
+    for matrix, M, proven in _first_components(to, [_matrix(to, layer, layer.A) for layer in layers]):
+        sign = _sign(to, to.node("ReduceSum", M, to.constant([1, 2]), keepdims=1), proven)
+        # One map for every target.
+        to.node("Mul", M, to.node("Expand", sign, every), out=outs[matrix.layer.name])
+
+
+def _eigen_grad_cam(to: Nodes, layers: Sequence[LayerNodes], outs: Mapping[str, str]) -> None:
+    products = [_matrix(to, layer, to.node("Mul", layer.A, layer.G)) for layer in layers]
+    for matrix, M, proven in _first_components(to, products):
+        # The sum of v, times the eigenvalue, without v: M^T M v is a multiple of v.
+        along = to.node("Mul", to.node("ReduceSum", matrix.values, to.constant([1]), keepdims=0), M)
+        sign = _sign(to, to.node("ReduceSum", along, to.constant([1, 2]), keepdims=1), proven)
+        to.node("Mul", M, sign, out=outs[matrix.layer.name])
+
+
+OF_ALL_LAYERS: dict[str, Write] = {"eigen_cam": _eigen_cam, "eigen_grad_cam": _eigen_grad_cam}
+"""What writes the map (targets, H, W) of every layer as the output that the last argument names for it."""
+
+
+def _matrix(to: Nodes, layer: LayerNodes, values: str) -> _Matrix:
+    height, width, channels = layer.shape
+    cells = height * width
+    flat = to.node("Reshape", values, to.constant([-1, channels, cells]))
+    turned = to.node("Transpose", flat, perm=[0, 2, 1])
+    tall = channels <= cells
+    gram = to.node("MatMul", flat, turned) if tall else to.node("MatMul", turned, flat)
+    return _Matrix(layer, values, flat, gram, min(channels, cells), tall)
+
+
+def _first_components(to: Nodes, matrices: Sequence[_Matrix]) -> Iterator[tuple[_Matrix, str, str]]:
+    """M v of each matrix, (B, H, W), with whether it is proven, (B, 1, 1)."""
+    # What is padded to twice its size costs eight times as much.
+    ordered = sorted(matrices, key=lambda matrix: matrix.n)
+    for _, some in groupby(ordered, key=lambda matrix: max(6, math.ceil(math.log2(matrix.n)))):
+        group = list(some)
+        most = group[-1].n
+        found, proven = _first_eigenvectors(to, to.node("Concat", *(_padded(to, one, most) for one in group), axis=1))
+        for place, matrix in enumerate(group):
+            v = to.node("Slice", found, *map(to.constant, ([place, 0], [place + 1, matrix.n], [1, 2])))
+            row = to.node("Reshape", v, to.constant([-1, 1, matrix.n]))
+            M = to.node("MatMul", row, matrix.flat if matrix.tall else matrix.gram)
+            if not matrix.tall:
+                # v is M^T u made one long, and M v then M M^T u, divided by how long it was.
+                square = to.node("MatMul", M, to.node("Reshape", v, to.constant([-1, matrix.n, 1])))
+                M = to.node("Div", M, to.node("Sqrt", square))
+            own = to.node("Slice", proven, *map(to.constant, ([place], [place + 1], [1])))
+            yield (
+                matrix,
+                to.node("Reshape", M, to.constant([-1, *matrix.layer.shape[:2]])),
+                to.node("Reshape", own, to.constant([-1, 1, 1])),
+            )
+
+
+def _padded(to: Nodes, matrix: _Matrix, most: int) -> str:
+    gram = matrix.gram
+    if matrix.n < most:
+        more = most - matrix.n
+        gram = to.node("Pad", gram, to.constant([0, 0, 0, 0, more, more]))
+    return to.node("Unsqueeze", gram, to.constant([1]))
+
+
+def _first_eigenvectors(to: Nodes, power: str) -> tuple[str, str]:
+    """Those of matrices (B, L, n, n), (B, L, n, 1) and 1 long, and whether they are, (B, L, 1, 1).
+
+    `formulas._by_powers` says how, and why what it asks for is a proof.
+    """
+    for squaring in range(SQUARINGS):
+        if squaring % LARGEST == 0:
+            power = _scaled(to, power)
+        power = to.node("MatMul", power, power)
+    power = _scaled(to, power)
+    v = to.node("ReduceSum", power, to.constant([3]), keepdims=1)
+    for _ in range(STEPS):
+        v = to.node("MatMul", power, v)
+    v = to.node("Div", v, to.node("Sqrt", _square(to, v)))
+    image = to.node("MatMul", power, v)
+    value = to.node("ReduceSum", to.node("Mul", v, image), to.constant([2]), keepdims=1)
+    rest = to.node("Sub", image, to.node("Mul", value, v))
+    square = to.node("Mul", value, value)
+    kept = to.node("LessOrEqual", _square(to, rest), to.node("Mul", square, to.constant(CLOSE**2)))
+    all_of_them = to.node("ReduceSum", to.node("Mul", power, power), to.constant([2, 3]), keepdims=1)
+    first = to.node("Greater", to.node("Mul", square, to.constant(1.5)), all_of_them)
+    return v, to.node("And", kept, first)
+
+
+def _scaled(to: Nodes, matrices: str) -> str:
+    """A positive semidefinite matrix has its largest entry on the diagonal."""
+    return to.node("Div", matrices, to.node("ReduceMax", matrices, axes=[2, 3], keepdims=1))
+
+
+def _square(to: Nodes, vectors: str) -> str:
+    return to.node("ReduceSum", to.node("Mul", vectors, vectors), to.constant([2]), keepdims=1)
+
+
+def _sign(to: Nodes, total: str, proven: str) -> str:
+    turned = to.node("Where", to.node("Less", total, to.constant(0)), to.constant(-1), to.constant(1))
+    return to.node("Where", proven, turned, to.constant(math.nan))
