@@ -16,7 +16,8 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 if TYPE_CHECKING:
     from explain.anatomy import MBConv
     from explain.checks import Finding, check
-    from explain.explainer import Explainer, Explanation
+    from explain.explainer import Explainer
+    from explain.explanation import Explanation
 
 __all__ = [
     "EngineError",

@@ -7,7 +7,8 @@ from PIL import Image
 
 from explain import render
 from explain.agreement import agreement
-from explain.explainer import Explanation, title
+from explain.explainer import title
+from explain.explanation import Explanation
 
 
 def picture(name: str, found: Mapping[str, Explanation], method: str = "grad_cam") -> Image.Image:

@@ -3,9 +3,9 @@
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from explain import perturbation, photo
 from explain.anatomy import Gates, MBConv, block_of, dissect
 from explain.engine import Engine, Pass
 from explain.errors import EngineError, LayerError, TargetError
+from explain.explanation import Explanation
 from explain.formulas import FORMULAS
 from explain.layers import Layer, layers_of
 from explain.network import network_of
@@ -30,61 +31,6 @@ MANY = 12
 """Photographs of a batch from which on it pays to compile graphs that run side by side."""
 MOST_SIDE_BY_SIDE = 4
 """Photographs of a batch that go through an engine at the same time; it bounds the memory of a batch."""
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """One photograph as one classifier sees it.
-
-    Attributes:
-        seen: (S, S, 3) uint8, what the network really saw.
-        logits: (C,) float32, one per label; for one sigmoid unit z those are (-z, z).
-        probabilities: (C,) float32.
-        labels: the C class names.
-        layers: the explained layers, from the input to the head.
-        targets: the labels that maps were made for, T of them.
-        maps: method -> layer -> (T, H, W) float32, signed, in units of the logit.
-        evidence: activations and gradients behind the maps, where they were asked for.
-        seconds: what it took, from the picture as the network sees it to the maps.
-    """
-
-    seen: np.ndarray
-    logits: np.ndarray
-    probabilities: np.ndarray
-    labels: tuple[str, ...]
-    layers: tuple[Layer, ...]
-    targets: tuple[str, ...]
-    maps: Mapping[str, Mapping[str, np.ndarray]]
-    evidence: Pass | None = None
-    seconds: float = 0.0
-
-    @property
-    def top(self) -> str:
-        """The most probable label."""
-        return self.labels[int(self.probabilities.argmax())]
-
-    def contributions(self, layer: str) -> np.ndarray:
-        """What each channel adds to the score: activation x gradient, summed over the cells, (T, C) float32.
-
-        To first order it is the change of the logit if the channel were zero (Shrikumar et al. 2017, eq. 1).
-
-        Raises:
-            LayerError: if the explanation was made without `keep=True`, or has no such layer.
-        """
-        if self.evidence is None or layer not in self.evidence.activations:
-            raise LayerError(f"There are no activations of {layer!r}: explain with keep=True, and a layer that exists.")
-        return np.einsum("hwc,thwc->tc", self.evidence.activations[layer][0], self.evidence.gradients[layer][0])
-
-    @property
-    def gates(self) -> dict[str, np.ndarray]:
-        """The squeeze-and-excitation gates (C,), 0..1, of each explained layer that is a block with them.
-
-        Raises:
-            LayerError: if the explanation was made without `keep=True`.
-        """
-        if self.evidence is None:
-            raise LayerError("There are no gates: explain with keep=True.")
-        return {name: values[0] for name, values in self.evidence.gates.items()}
 
 
 class Explainer:
