@@ -200,11 +200,12 @@ def _ours(run: Any, explainer: Any, seen: np.ndarray) -> dict[str, Callable[[], 
     five = [name for name in FORMULAS if "eigen" not in name]
     return {
         OPENVINO: _openvino_forward(run.model, image),
-        TENSORFLOW: lambda: forward(tensor).numpy(),
         OURS: lambda: explainer(seen, targets=[TARGET]),
         FIVE: lambda: explainer(seen, targets=[TARGET], methods=five),
         SEVEN: lambda: explainer(seen, targets=[TARGET], methods=list(FORMULAS)),
         TEN: lambda: many(seen, targets=range(CLASSES)),
+        # After OpenVINO's, for TensorFlow's threads go on spinning for a while and would take a core from them.
+        TENSORFLOW: lambda: forward(tensor).numpy(),
         TAPE: lambda: tape(seen, targets=[TARGET]),
     }
 

@@ -6,6 +6,7 @@ cost half a run each. So photographs go through one by one, and their targets to
 """
 
 import copy
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from explain import graph
 from explain.engine import Pass
 from explain.errors import EngineError
 from explain.formulas import FORMULAS
+from explain.graph_eigen import OF_ALL_LAYERS
 from explain.graph_formulas import IN_GRAPH
 
 # Targets in one run; more are split into several. Bounds the memory: about 5 MB a target for B0 at 224 px.
@@ -64,6 +66,12 @@ class OpenVinoEngine:
         self._layers, self._size = tuple(layers), size
         network = graph.write(model, size, outputs="all", layers=layers, methods=graph.METHODS)
         self._units = network.graph.output[0].type.tensor_type.shape.dim[1].dim_value
+        # The shapes of one photograph's or one target's part of each output, by kind and layer.
+        self._sides: dict[str, dict[str, tuple[int, ...]]] = {}
+        for output in network.graph.output:
+            kind, _, layer = output.name.partition("/")
+            sides = tuple(side.dim_value for side in output.type.tensor_type.shape.dim[1:])
+            self._sides.setdefault(kind, {})[layer] = sides
         self._openvino, self._core = openvino, openvino.Core()
         self._network = self._core.read_model(network.SerializeToString())
         # The plugin's own choice is bfloat16 where the processor can: maps 4 to 13 % off.
@@ -117,8 +125,8 @@ class OpenVinoEngine:
     def _proven(self, found: Pass, images: np.ndarray, cotangents: np.ndarray) -> Pass:
         """With `formulas.py`'s map in place of each that the graph could not prove."""
         whole = None
-        for method, layers in found.maps.items():
-            for name, maps in layers.items():
+        for method in found.maps.keys() & OF_ALL_LAYERS.keys():
+            for name, maps in found.maps[method].items():
                 for photo in np.flatnonzero(np.isnan(maps).any((1, 2, 3))):
                     whole = whole or (found if found.activations else self(images, cotangents))
                     G = whole.gradients[name][photo]
@@ -142,14 +150,16 @@ class OpenVinoEngine:
             targets = cotangents.shape[1]
             if cotangents.shape != (photos, targets, self._units) or not targets:
                 raise EngineError(f"{photos} photographs need as many rows of cotangents for {self._units} units.")
-        found = {}
-        for port in self._network.outputs:
-            name = port.any_name
-            if name.split("/")[0] not in ("logits", *kinds):
-                continue
-            shape = [side.get_length() for side in list(port.partial_shape)[1:]]
-            rows = [photos] if name.split("/")[0] in SHARED else [photos, targets]
-            found[name] = np.empty(rows + shape, np.float32)
+        found, packed = {}, {}
+        # A layer without squeeze-and-excitation has no gate, and maybe no layer has one.
+        for kind in [kind for kind in ("logits", *kinds) if kind in self._sides]:
+            rows = (photos,) if kind in SHARED else (photos, targets)
+            if kind in SHARED or kind in WHOLE:
+                for layer, sides in self._sides[kind].items():
+                    found[f"{kind}/{layer}" if layer else kind] = np.empty(rows + sides, np.float32)
+            else:
+                cells = sum(map(math.prod, self._sides[kind].values()))
+                packed[kind] = np.empty((*rows, cells), np.float32)
         for photo in range(photos):
             inputs = {"image": images[photo : photo + 1]}
             for first in range(0, targets, MOST_TARGETS):
@@ -157,12 +167,17 @@ class OpenVinoEngine:
                 if cotangents is not None:
                     inputs["cotangent"] = cotangents[photo, some]
                 with self._request(0 if cotangents is None else some.stop - some.start, kinds) as request:
-                    for name, values in found.items():
+                    for name, values in (found | packed).items():
                         # OpenVINO writes straight into the arrays that are handed out.
-                        shared = name.split("/")[0] in SHARED
+                        shared = name.partition("/")[0] in SHARED
                         part = values[photo : photo + 1] if shared else values[photo, some]
                         request.set_tensor(name, self._openvino.Tensor(part, shared_memory=True))
-                    request.infer(inputs, share_outputs=True)
+                    request.infer(inputs, share_inputs=True, share_outputs=True)
+        for kind, values in packed.items():
+            end = 0
+            for layer, sides in self._sides[kind].items():
+                start, end = end, end + math.prod(sides)
+                found[f"{kind}/{layer}"] = values[..., start:end].reshape(photos, targets, *sides)
         return found
 
     @contextmanager
@@ -174,10 +189,7 @@ class OpenVinoEngine:
         key = targets, kinds
         with self._lock:
             if key not in self._compiled:
-                network = self._network.clone()
-                outputs = [port for port in network.outputs if port.any_name.split("/")[0] in ("logits", *kinds)]
-                inputs = network.get_parameters() if targets else network.get_parameters()[:1]
-                network = self._openvino.Model(outputs, inputs)
+                network = self._only(kinds, bool(targets))
                 if targets:
                     network.reshape({"cotangent": [targets, self._units]})
                 compiled = self._core.compile_model(network, "CPU", self._settings)
@@ -193,3 +205,29 @@ class OpenVinoEngine:
             yield request
         finally:
             requests.put(request)
+
+    def _only(self, kinds: tuple[str, ...], targets: bool) -> Any:
+        """The network with these kinds of outputs, and with targets or without.
+
+        The maps of a method leave it as one output, all layers in a row: handing over an output takes as long as
+        computing a small layer.
+        """
+        from openvino import opset13 as ops
+
+        network = self._network.clone()
+        # Where the results come from: one that was made of a result would be none any more.
+        ports = {port.any_name: port.get_node().input_value(0) for port in network.outputs}
+        outputs = [ports["logits"]]
+        for kind in kinds:
+            named = {name: port for name, port in ports.items() if name.partition("/")[0] == kind}
+            if kind in WHOLE:
+                outputs += named.values()
+                continue
+            rows = [
+                ops.reshape(named[f"{kind}/{layer}"], [-1, math.prod(sides)], special_zero=False).output(0)
+                for layer, sides in self._sides[kind].items()
+            ]
+            row = ops.concat(rows, axis=1).output(0)
+            row.set_names({kind})
+            outputs.append(row)
+        return self._openvino.Model(outputs, network.get_parameters()[: None if targets else 1])

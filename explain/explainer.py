@@ -23,7 +23,7 @@ from explain.perturbation import PERTURBATIONS, Progress, perturb
 
 Target = str | int
 ENGINES = ("auto", "openvino", "tensorflow")
-LINEAR = ("grad_cam", "hires_cam", "xgrad_cam", "eigen_grad_cam")
+ODD = ("grad_cam", "hires_cam", "xgrad_cam", "eigen_grad_cam")
 """Formulas that change their sign with the logit."""
 FIXED = ("eigen_cam",)
 """Formulas that no target changes."""
@@ -222,7 +222,7 @@ class Explainer:
         rows = np.ones((1, 1), np.float32) if turned else self._rows(numbers or [])
         in_graph = [] if keep else [method for method in methods if method in getattr(engine, "in_graph", ())]
         if turned:
-            in_graph = [method for method in in_graph if method in LINEAR + FIXED]
+            in_graph = [method for method in in_graph if method in ODD + FIXED]
         if in_graph:
             # Activations and gradients need not leave the graph for maps that it makes itself.
             found = engine.maps(image, rows[None], in_graph, whole=len(in_graph) < len(methods))

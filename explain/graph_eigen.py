@@ -31,7 +31,7 @@ class LayerNodes:
 
 @dataclass(frozen=True)
 class _Matrix:
-    """A layer's matrix M of `values` (B, C, H, W), `flat` (B, C, Z); `gram` (B, n, n), the smaller of M^T M, M M^T."""
+    """A layer's matrix M of `values` (B, C, H, W), `flat` (B, Z, C); `gram` (B, n, n), the smaller of M^T M, M M^T."""
 
     layer: LayerNodes
     values: str
@@ -69,10 +69,11 @@ OF_ALL_LAYERS: dict[str, Write] = {"eigen_cam": _eigen_cam, "eigen_grad_cam": _e
 def _matrix(to: Nodes, layer: LayerNodes, values: str) -> _Matrix:
     height, width, channels = layer.shape
     cells = height * width
-    flat = to.node("Reshape", values, to.constant([-1, channels, cells]))
+    # Channels last, as runtimes for processors keep them.
+    flat = to.node("Reshape", to.node("Transpose", values, perm=[0, 2, 3, 1]), to.constant([-1, cells, channels]))
     turned = to.node("Transpose", flat, perm=[0, 2, 1])
     tall = channels <= cells
-    gram = to.node("MatMul", flat, turned) if tall else to.node("MatMul", turned, flat)
+    gram = to.node("MatMul", turned, flat) if tall else to.node("MatMul", flat, turned)
     return _Matrix(layer, values, flat, gram, min(channels, cells), tall)
 
 
@@ -86,11 +87,11 @@ def _first_components(to: Nodes, matrices: Sequence[_Matrix]) -> Iterator[tuple[
         found, proven = _first_eigenvectors(to, to.node("Concat", *(_padded(to, one, most) for one in group), axis=1))
         for place, matrix in enumerate(group):
             v = to.node("Slice", found, *map(to.constant, ([place, 0], [place + 1, matrix.n], [1, 2])))
-            row = to.node("Reshape", v, to.constant([-1, 1, matrix.n]))
-            M = to.node("MatMul", row, matrix.flat if matrix.tall else matrix.gram)
+            v = to.node("Reshape", v, to.constant([-1, matrix.n, 1]))
+            M = to.node("MatMul", matrix.flat if matrix.tall else matrix.gram, v)
             if not matrix.tall:
                 # v is M^T u made one long, and M v then M M^T u, divided by how long it was.
-                square = to.node("MatMul", M, to.node("Reshape", v, to.constant([-1, matrix.n, 1])))
+                square = to.node("ReduceSum", to.node("Mul", M, v), to.constant([1]), keepdims=1)
                 M = to.node("Div", M, to.node("Sqrt", square))
             own = to.node("Slice", proven, *map(to.constant, ([place], [place + 1], [1])))
             yield (

@@ -231,23 +231,24 @@ def _from_deep(values: np.ndarray, mode: str) -> Image.Image:
 
 def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Convert an L, RGB, CMYK or LAB image to RGB, through its colour profile where that can be used."""
-    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     if image.mode == "LAB":
+        srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
         lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
         return ImageCms.ImageCmsTransform(lab, srgb, "LAB", "RGB").apply(image)
-    if profile:
-        try:
-            own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            colours = image
-            if image.mode == "L" and own.profile.xcolor_space.strip() == "RGB":
-                colours = image.convert("RGB")
-            to_srgb = ImageCms.ImageCmsTransform(own, srgb, colours.mode, "RGB")
-            if colours.mode == "RGB" and _changes_nothing(to_srgb):
-                return colours
-            return to_srgb.apply(colours)
-        except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
-            pass
-    return image.convert("RGB")
+    if not profile:
+        return image.convert("RGB")
+    try:
+        srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+        own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        colours = image
+        if image.mode == "L" and own.profile.xcolor_space.strip() == "RGB":
+            colours = image.convert("RGB")
+        to_srgb = ImageCms.ImageCmsTransform(own, srgb, colours.mode, "RGB")
+        if colours.mode == "RGB" and _changes_nothing(to_srgb):
+            return colours
+        return to_srgb.apply(colours)
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+        return image.convert("RGB")
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:

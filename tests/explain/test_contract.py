@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from explain import Explainer, perturbation
-from explain.explainer import LINEAR
 from explain.formulas import FORMULAS
 from explain.layers import layers_of
 from explain.perturbation import PERTURBATIONS
 from tests.explain.kinds import KINDS, OTHERS, PICTURES
 
+LINEAR = ("grad_cam", "hires_cam", "xgrad_cam")
 METHODS = (*FORMULAS, *PERTURBATIONS)
 CLOSE = 1e-4
 

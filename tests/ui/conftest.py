@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,11 +84,12 @@ def pytest_runtest_makereport(item: pytest.Item):
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
     """The system's Chromium, for Playwright may have none of its own; its camera shows a test picture."""
-    names = (os.environ.get("PARALLAX_CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
-    found = next((path for name in names if name and (path := shutil.which(name))), None)
-    if found is None:
+    finder = [ROOT / "tests" / "find_browser.sh", Path(sys.executable).parent]
+    found = subprocess.run(finder, capture_output=True, text=True).stdout.strip()
+    if not found:
         pytest.skip("needs Chromium: name one in PARALLAX_CHROMIUM, see tests/find_browser.sh")
-    camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    # A picture drawn twenty times a second would take what the page needs.
+    camera = ["--use-fake-device-for-media-stream=fps=5", "--use-fake-ui-for-media-stream"]
     arguments = ["--no-sandbox", "--disable-background-networking", *camera]
     return browser_type_launch_args | {"executable_path": found, "args": arguments}
 
