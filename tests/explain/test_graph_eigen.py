@@ -75,10 +75,31 @@ def test_nothing_proves_nothing(name):
 
 
 @every_formula
-def test_a_large_and_a_small_layer_do_not_mix(name):
+@pytest.mark.parametrize(("ratio", "proven"), [(0.975, True), (0.9775, False)])
+def test_how_close_the_second_eigenvalue_may_be(name, ratio, proven):
+    """After so many squarings and iterations the second direction is down to a millionth, or it is not."""
+    A = np.zeros((1, 1, 2, 2), np.float32)
+    A[0, 0, 0, 0], A[0, 0, 1, 1] = 1, np.sqrt(ratio)
+    (found,) = of_graph(name, [(A, np.ones_like(A))])
+    assert np.isfinite(found).all() == proven
+    assert not proven or np.abs(found - [[[1, 0]]]).max() < 1e-5
+
+
+@every_formula
+def test_a_second_direction_that_is_not_small_is_not_proven(name):
+    """An iteration that happens to keep a vector of several equal ones has not shown that it is the first."""
+    A = np.zeros((1, 2, 2, 4), np.float32)
+    A[0, [0, 0, 1, 1], [0, 1, 0, 1], range(4)] = 1
+    (found,) = of_graph(name, [(A, np.ones_like(A))])
+    assert np.isnan(found).all()
+
+
+@every_formula
+@pytest.mark.parametrize("size", [1e-10, 1e10])
+def test_a_large_and_a_small_layer_do_not_mix(name, size):
     A, G = layer(3, (1, 4, 4, 9), bias=1)
     G = np.abs(G)
     alone, _ = of_graph(name, [(A, G), (A, G)])
-    scaled, _ = of_graph(name, [(A * np.float32(1e-6), G * np.float32(1e-4)), (A * 1000, G * 1000)])
-    factor = 1e-6 if name == "eigen_cam" else 1e-10
-    assert np.abs(scaled - alone * factor).max() <= 1e-4 * factor * np.abs(alone).max()
+    factor = np.float32(size)
+    scaled, _ = of_graph(name, [(A * factor, G), (A * 1000, G * 1000)])
+    assert np.abs(scaled - alone * factor).max() <= 1e-4 * size * np.abs(alone).max()

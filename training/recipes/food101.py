@@ -18,7 +18,7 @@ it; and each optimizer has its own best rate on the validation split.
 from training.recipe import Augmentation, Optimizer, Plan, Recipe, Stage
 
 SGD = Optimizer("SGD", rate=0.1, tried=(0.03, 0.1, 0.3), options={"momentum": 0.9})
-ADAM = Optimizer("Adam", rate=0.001, tried=(0.0003, 0.001, 0.003))
+ADAM = Optimizer("Adam", rate=0.003, tried=(0.001, 0.003, 0.01))
 
 LABELS = (
     "apple_pie",
@@ -142,7 +142,7 @@ RECIPE = Recipe(
     labels=LABELS,
     units=len(LABELS),
     # The study: 15 epochs of the head, 10 of the whole network.
-    stages=(Stage(epochs=2, trainable="head", views=2), Stage(epochs=6, trainable="4", rate=0.3, views=3)),
+    stages=(Stage(epochs=2, trainable="head", views=2), Stage(epochs=6, trainable="4", rate=0.03, views=3)),
     batch_size=64,
     augmentation=Augmentation(rotation=10, zoom=0.15, shift=0.08, flip=True),
     plans={
