@@ -17,7 +17,7 @@ it; and each optimizer has its own best rate on the validation split.
 
 from training.recipe import Augmentation, Optimizer, Plan, Recipe, Stage
 
-SGD = Optimizer("SGD", rate=0.1, tried=(0.03, 0.1, 0.3), options={"momentum": 0.9})
+SGD = Optimizer("SGD", rate=0.03, tried=(0.01, 0.03, 0.1), options={"momentum": 0.9})
 ADAM = Optimizer("Adam", rate=0.003, tried=(0.001, 0.003, 0.01))
 
 LABELS = (
