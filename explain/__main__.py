@@ -115,7 +115,10 @@ def _readable(path: Path) -> bool:
 
 def _load(asked: argparse.Namespace, say: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     import models
-    from explain.explainer import Explainer
+    from models import quiet
+
+    with quiet.without_collecting():
+        from explain.explainer import Explainer
 
     explainers, runs = {}, {}
     for name in dict.fromkeys(asked.model):

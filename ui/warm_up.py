@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from explain.errors import ExplainError
+from models import quiet
 
 log = logging.getLogger("parallax")
 
@@ -64,7 +65,8 @@ def _get_ready() -> None:
     with ThreadPoolExecutor(2, "warm-up") as pool:
         try:
             light = pool.submit(_light)
-            importlib.import_module("keras")
+            with quiet.without_collecting():
+                importlib.import_module("keras")
             light.result()
             _load(pool)
         except Exception:
