@@ -9,7 +9,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
-# Networks are a million objects and no garbage: looking for some, time and again, takes a tenth of the tests' time.
+# Networks are a million objects and no garbage: to look for some, time and again, takes a twelfth of the time.
 gc.set_threshold(50_000, 20, 100)
 
 ROOT = Path(__file__).parents[1]
