@@ -3,8 +3,9 @@
 Reproduces the study that trained the head for 15 epochs and then the unfrozen network for 10 more at a lower rate,
 on the 75,750 photographs of the official training split, and reached a top-1 accuracy of 0.8066 on the official test
 split after 6.5 hours on a GTX 1050. What differs here: the photographs are 64 px squares brought to 128 px, a third
-as many, and split otherwise; BatchNorm of the backbone stays frozen in both stages, as fine-tuning so few steps needs
-it; and each optimizer has its own best rate on the validation split.
+as many, and split otherwise; the second stage trains blocks 4 to 7 alone, at a thirtieth of the head's rate: at a
+third, SGD unlearned within an epoch what the head stood on. BatchNorm of the backbone stays frozen in both stages, as
+fine-tuning so few steps needs it, and each optimizer has its own best rate on the validation split.
 
 `sgd-full` and `adam-full` are the study at full size, for whoever has a GPU: 224 px from full-size photographs, 15 and
 10 epochs, on `ethz/food101`, whose validation split is the official test split. As uint8 squares the photographs take
