@@ -5,6 +5,8 @@ python app.py, in a folder made by `make space-gradio`.
 
 import os
 import tempfile
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,10 @@ from page import HERE, MARK, look, page
 from starlette.middleware import Middleware
 
 from ui import runs, warm_up
+
+# Gradio imports it in its first answer, where it is installed, and two first answers at once meet it half imported.
+with suppress(ImportError):
+    import_module("matplotlib.pyplot")
 
 AT_ONCE = 2
 """Questions that are worked on at the same time; the others wait for their turn."""

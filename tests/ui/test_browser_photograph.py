@@ -147,6 +147,8 @@ def test_the_camera_starts_when_asked_and_gives_a_photograph(look):
     tab = look()
     expect(tab.page.locator("video")).to_have_count(0)
     tab.button("Camera").click()
+    # Before its first frame the camera takes nothing.
+    tab.page.wait_for_function("document.querySelector('video')?.videoWidth > 0")
     tab.button("Take Photo").click()
     tab.ready("camera")
     expect(tab.page.locator("video")).to_have_count(0)
