@@ -157,8 +157,11 @@ class Errors {
     const cell = (value, from, to) => {
       const [r, g, b] = shade(value);
       const ink = 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#111" : "#fff";
-      const text = counts ? String(counts[from][to]) : `${value > 0 ? "+" : ""}${percentOf(value)}`;
-      return el("td", { style: `background: rgb(${r} ${g} ${b}); color: ${ink}`, text, onpointerenter: () => tell(from, to) });
+      const exact = `${value > 0 ? "+" : ""}${percentOf(value)}`;
+      // Among many classes a cell has room for two letters: whole points, and none for what is below one.
+      const points = Math.round(100 * value);
+      const text = counts ? String(counts[from][to]) : labels.length <= 4 ? exact : points ? `${points > 0 ? "+" : "\u2212"}${Math.abs(points)}` : "";
+      return el("td", { style: `background: rgb(${r} ${g} ${b}); color: ${ink}`, title: exact, text, onpointerenter: () => tell(from, to) });
     };
     const short = (label) => (labels.length > 4 ? label.slice(0, 3) : label);
     return el(

@@ -3,7 +3,7 @@
 
 export const DEFAULTS = Object.freeze({
   layer: null, // null: the deepest layer
-  class: null, // null: the first class
+  class: null, // null: the one that the first run finds likeliest
   show: "positive",
   scale: "own",
   cells: "smooth",
@@ -51,13 +51,19 @@ export function decodeState(hash) {
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
+/** The number of the class that the first run finds likeliest. */
+function likeliest(meta) {
+  const probabilities = meta.runs?.[0]?.probabilities ?? [];
+  return Math.max(0, probabilities.indexOf(Math.max(...probabilities)));
+}
+
 /** A state that this payload can show: known layer and class, numbers in range. */
 export function fitState(state, meta) {
   const fitted = { ...DEFAULTS, ...state };
   const layers = meta.layers.map((layer) => layer.name);
   const labels = meta.classes.map((item) => item.label);
   if (!layers.includes(fitted.layer)) fitted.layer = layers.at(-1);
-  if (!labels.includes(fitted.class)) fitted.class = labels[0];
+  if (!labels.includes(fitted.class)) fitted.class = labels[likeliest(meta)];
   for (const [key, allowed] of Object.entries(CHOICES)) {
     if (!allowed.includes(fitted[key])) fitted[key] = DEFAULTS[key];
   }

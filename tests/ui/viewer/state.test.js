@@ -51,3 +51,9 @@ test("a known layer and class are kept with another photograph", () => {
   const fitted = fitState({ ...DEFAULTS, layer: "5c", class: "dog", swap: true }, META);
   assert.deepEqual([fitted.layer, fitted.class, fitted.swap], ["5c", "dog", true]);
 });
+
+test("where no class is named, it is the one that the first run finds likeliest", () => {
+  const runs = [{ probabilities: [0.2, 0.8] }, { probabilities: [0.9, 0.1] }];
+  assert.equal(fitState({}, { ...META, runs }).class, META.classes[1].label);
+  assert.equal(fitState({ class: META.classes[0].label }, { ...META, runs }).class, META.classes[0].label);
+});
