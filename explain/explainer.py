@@ -188,7 +188,10 @@ class Explainer:
         return (self._engine.side_by_side(calls) if calls > 1 else self._engine), calls
 
     def see(self, picture: Any) -> np.ndarray:
-        """The picture as the network sees it, (S, S, 3) uint8."""
+        """The picture as the network sees it, (S, S, 3) uint8; what was seen already stays as it is."""
+        seen = (np.uint8, (self.size, self.size, 3))
+        if isinstance(picture, np.ndarray) and (picture.dtype, picture.shape) == seen and self._source_size is None:
+            return picture.copy()
         return photo.see(photo.read(picture), self.size, fit=self._fit, source_size=self._source_size)
 
     def probabilities(self, picture: Any) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from explain import Explainer, PhotoError, explainer
+from explain import Explainer, PhotoError, explainer, photo
 from tests.explain.networks import classifier, photograph, tiny
 
 SIZE = 32
@@ -81,3 +81,12 @@ def test_a_photograph_that_cannot_be_read_comes_after_those_before_it(model, sid
         assert np.array_equal(next(given).logits, one(picture).logits)
     with pytest.raises(PhotoError):
         next(given)
+
+
+def test_what_was_seen_already_is_seen_as_it_is():
+    picture = np.random.default_rng(8).integers(0, 256, (32, 32, 3), np.uint8)
+    model = classifier(tiny(32))
+    for source_size in (None, 16):
+        seen = Explainer(model, source_size=source_size).see(picture)
+        np.testing.assert_array_equal(seen, photo.see(photo.read(picture), 32, source_size=source_size))
+        assert not np.shares_memory(seen, picture)
