@@ -88,7 +88,6 @@ def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
     found = subprocess.run(finder, capture_output=True, text=True).stdout.strip()
     if not found:
         pytest.skip("needs Chromium: name one in PARALLAX_CHROMIUM, see tests/find_browser.sh")
-    # A picture drawn twenty times a second would take what the page needs.
     camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
     arguments = ["--no-sandbox", "--disable-background-networking", *camera]
     return browser_type_launch_args | {"executable_path": found, "args": arguments}

@@ -100,7 +100,8 @@ def megabytes():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 >> 20
 
 # A photograph that comes and goes, and then many, with something small that stays behind each.
-del (first := [b"x" * (30 << 20)])[:]
+first = b"x" * (30 << 20)
+del first
 before, small, large = megabytes(), [], []
 for number in range(20):
     large.append(b"x" * (20 << 20))
