@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from explain import photo
+from explain import compiled, photo
 from explain.errors import LayerError
 
 MOST_IMAGES = 16
@@ -318,7 +318,7 @@ def _maps(flat: Any, images: np.ndarray) -> Iterator[Finding]:
     from explain.explainer import Explainer
 
     try:
-        explainer = Explainer(flat)
+        explainer = Explainer(flat, graphs=compiled.NOWHERE)
     except LayerError as error:
         yield _error(str(error))
         return

@@ -6,11 +6,13 @@ cost half a run each. So photographs go through one by one, and their targets to
 """
 
 import copy
+import hashlib
+import io
 import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import LifoQueue
 from typing import Any
@@ -18,7 +20,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from explain import graph
+from explain import compiled, graph
+from explain.compiled import NOWHERE, Graphs
 from explain.engine import Pass
 from explain.errors import EngineError
 from explain.formulas import FORMULAS
@@ -39,7 +42,7 @@ class OpenVinoEngine:
 
     `layers` are names as in `graph.write`, `size` the side of the photographs in pixels. `threads` bounds the processor
     threads of one call (default: OpenVINO's choice for low latency); two engines side by side on two cores are fastest
-    with one each. In `cache`, a folder, OpenVINO keeps what it has compiled, for a faster start of the next process.
+    with one each. What is compiled is kept in `graphs`, for a faster start of the next process.
 
     `in_graph` are the methods that `maps` knows. Changing the model's weights afterwards changes nothing here.
 
@@ -56,7 +59,7 @@ class OpenVinoEngine:
         size: int,
         *,
         threads: int | None = None,
-        cache: Path | None = None,
+        graphs: Graphs = NOWHERE,
     ):
         try:
             import openvino
@@ -73,13 +76,20 @@ class OpenVinoEngine:
             sides = tuple(side.dim_value for side in output.type.tensor_type.shape.dim[1:])
             self._sides.setdefault(kind, {})[layer] = sides
         self._openvino, self._core = openvino, openvino.Core()
-        self._network = self._core.read_model(network.SerializeToString())
+        serialized = network.SerializeToString()
+        self._network, self._graphs = self._core.read_model(serialized), graphs
         # The plugin's own choice is bfloat16 where the processor can: maps 4 to 13 % off.
         self._settings: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
             self._settings["INFERENCE_NUM_THREADS"] = threads
-        if cache is not None:
-            self._settings["CACHE_DIR"] = str(cache)
+        # All that decides what is compiled: the weights, this file, and what it runs on.
+        self._origin = compiled.key(
+            hashlib.sha256(serialized).digest(),
+            Path(__file__).read_bytes(),
+            openvino.get_version(),
+            self._core.get_property("CPU", "FULL_DEVICE_NAME"),
+            self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+        )
         self._calls = 1
         self._compiled: OrderedDict[tuple[int, tuple[str, ...]], LifoQueue[Any]] = OrderedDict()
         self._lock = threading.Lock()
@@ -189,13 +199,10 @@ class OpenVinoEngine:
         key = targets, kinds
         with self._lock:
             if key not in self._compiled:
-                network = self._only(kinds, bool(targets))
-                if targets:
-                    network.reshape({"cotangent": [targets, self._units]})
-                compiled = self._core.compile_model(network, "CPU", self._settings)
+                made = self._compile(targets, kinds)
                 self._compiled[key] = LifoQueue()
                 for _ in range(self._calls):
-                    self._compiled[key].put(compiled.create_infer_request())
+                    self._compiled[key].put(made.create_infer_request())
                 if len(self._compiled) > MOST_COMPILED:
                     self._compiled.popitem(last=False)
             self._compiled.move_to_end(key)
@@ -205,6 +212,20 @@ class OpenVinoEngine:
             yield request
         finally:
             requests.put(request)
+
+    def _compile(self, targets: int, kinds: tuple[str, ...]) -> Any:
+        """The graph for these kinds of outputs and so many targets, from disk where it was compiled before."""
+        key = compiled.key(self._origin, self._settings, targets, kinds)
+        kept = self._graphs.find(key)
+        if kept is not None:
+            with suppress(RuntimeError):  # OpenVINO's word for what it cannot take
+                return self._core.import_model(io.BytesIO(kept), "CPU", self._settings)
+        network = self._only(kinds, bool(targets))
+        if targets:
+            network.reshape({"cotangent": [targets, self._units]})
+        made = self._core.compile_model(network, "CPU", self._settings)
+        self._graphs.keep(key, lambda: made.export_model().getvalue())
+        return made
 
     def _only(self, kinds: tuple[str, ...], targets: bool) -> Any:
         """The network with these kinds of outputs, and with targets or without.

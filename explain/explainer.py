@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from explain import perturbation, photo
+from explain import compiled, perturbation, photo
 from explain.anatomy import Gates, MBConv, block_of, dissect
+from explain.compiled import Graphs
 from explain.engine import Engine, Pass
 from explain.errors import EngineError, LayerError, TargetError
 from explain.explanation import Explanation
@@ -46,6 +47,8 @@ class Explainer:
         source_size: resolution the task's own pictures have, in pixels, where it is below the network's input.
         output: which output to explain, for models with several.
         threads: processor threads of one call, where the engine can be told.
+        graphs: where compiled graphs, and with them the model's weights, are kept for the next process; by default the
+            folder that `PARALLAX_GRAPHS` names, or the user's own (`explain.compiled.folder`).
 
     Raises:
         LayerError: if the model has no graph that can be followed, or no such layer.
@@ -63,6 +66,7 @@ class Explainer:
         source_size: int | None = None,
         output: str | None = None,
         threads: int | None = None,
+        graphs: Graphs | None = None,
     ) -> None:
         network = network_of(model, output)
         self.size = network.size
@@ -73,10 +77,11 @@ class Explainer:
         self._all_layers = layers_of(network.model)
         self.layers = _choose(self._all_layers, layers)
         self._threads = threads
+        self._graphs = graphs or Graphs(compiled.folder())
         self._behind: dict[str, Any] = {}
         self._fit: photo.Fit = fit
         self._source_size = source_size
-        self.engine, self._engine = _engine(engine, network.model, self.layers, network.size, threads)
+        self.engine, self._engine = _engine(engine, network.model, self.layers, network.size, threads, self._graphs)
 
     def __call__(
         self,
@@ -139,9 +144,8 @@ class Explainer:
         """This explainer, with all layers."""
         if self.layers == self._all_layers:
             return self
-        return Explainer(
-            self._model, self.labels, self.engine, None, self._fit, self._source_size, threads=self._threads
-        )
+        kept = {"threads": self._threads, "graphs": self._graphs}
+        return Explainer(self._model, self.labels, self.engine, None, self._fit, self._source_size, **kept)
 
     def batch(
         self,
@@ -363,14 +367,17 @@ def _choose(layers: tuple[Layer, ...], names: Sequence[str] | None) -> tuple[Lay
     return tuple(layer for layer in layers if layer.name in names)
 
 
-def _engine(name: str, model: Any, layers: tuple[Layer, ...], size: int, threads: int | None) -> tuple[str, Engine]:
+def _engine(
+    name: str, model: Any, layers: tuple[Layer, ...], size: int, threads: int | None, graphs: Graphs
+) -> tuple[str, Engine]:
     if name not in ENGINES:
         raise EngineError(f"There is no engine {name!r}; the engines are: {', '.join(ENGINES)}.")
     if name != "tensorflow":
         from explain.engine_openvino import OpenVinoEngine
 
+        names = [layer.name for layer in layers]
         try:
-            return "openvino", OpenVinoEngine(model, [layer.name for layer in layers], size, threads=threads)
+            return "openvino", OpenVinoEngine(model, names, size, threads=threads, graphs=graphs)
         except EngineError:
             if name == "openvino":
                 raise

@@ -1,11 +1,18 @@
 """Fixtures that every room's tests share."""
 
+import atexit
 import gc
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 # As in the app: OpenBLAS threads go on spinning after a product and take a core from the other worker.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if "PARALLAX_GRAPHS" not in os.environ:
+    # One folder for all workers of a run and their servers, and none that knows an earlier run.
+    os.environ["PARALLAX_GRAPHS"] = tempfile.mkdtemp(prefix="parallax-graphs-")
+    atexit.register(shutil.rmtree, os.environ["PARALLAX_GRAPHS"], ignore_errors=True)
 
 import pytest
 

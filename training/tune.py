@@ -1,5 +1,6 @@
 """Choose a learning rate on the validation split."""
 
+import hashlib
 import math
 import tempfile
 from collections.abc import Callable
@@ -10,7 +11,10 @@ from training import tables
 from training.loop import train
 from training.recipe import Plan, Recipe, TrainingError
 
-COLUMNS: tuple[str, ...] = ("run", "optimizer", "learning_rate", "epochs", "steps", "val_accuracy", "val_loss")
+COLUMNS: tuple[str, ...] = (
+    *("run", "optimizer", "learning_rate", "epochs", "steps", "val_accuracy", "val_loss"),
+    "recipe",
+)
 
 
 def table_of(task: str) -> Path:
@@ -30,7 +34,8 @@ def tune(
 ) -> list[dict[str, str]]:
     """Train every rate of a plan for a while on the same pictures and write what validation says.
 
-    A rate that was tried before for as long is not tried again; only trials of one length are compared.
+    A rate that was tried before for as long is not tried again; only trials of one length and one version of the
+    recipe are compared.
 
     Args:
         recipe, run, plan, source, weights: as for `training.loop.train`.
@@ -46,12 +51,12 @@ def tune(
     """
     if not plan.optimizer.tried:
         raise TrainingError(f"{recipe.task}/{run} takes its study's own rate; there is nothing to choose.")
-    path = table_of(recipe.task)
+    path, version = table_of(recipe.task), version_of(recipe, plan)
     rows = tables.read(path)
 
     def of_this_run() -> list[dict[str, str]]:
-        length = str(epochs), str(steps or "")
-        return [row for row in rows if row["run"] == run and (row["epochs"], row["steps"]) == length]
+        same = run, str(epochs), str(steps or ""), version
+        return [row for row in rows if (row["run"], row["epochs"], row["steps"], row.get("recipe")) == same]
 
     for rate in plan.optimizer.tried:
         if any(float(row["learning_rate"]) == rate for row in of_this_run()):
@@ -70,10 +75,19 @@ def tune(
                 "steps": str(steps or ""),
                 "val_accuracy": f"{found['accuracy']:.4f}",
                 "val_loss": f"{found['loss']:.5f}",
+                "recipe": version,
             }
         )
         tables.write(path, COLUMNS, rows)
     return sorted(of_this_run(), key=_loss)
+
+
+def version_of(recipe: Recipe, plan: Plan) -> str:
+    """Eight letters that change with whatever a trial depends on, but for the rate itself."""
+    alike = replace(recipe, plans={}, original="", search=None, columns=(), curves="", hub="")
+    optimizer = replace(plan.optimizer, rate=0.0, tried=())
+    said = repr((alike, replace(plan, optimizer=optimizer)))
+    return hashlib.sha256(said.encode()).hexdigest()[:8]
 
 
 def _loss(row: dict[str, str]) -> tuple[bool, float]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import models
 from explain import ExplainError, PhotoError, check, photo
+from explain.compiled import NOWHERE
 from explain.layers import layers_of
 from explain.network import network_of
 from models import ModelError
@@ -95,7 +96,8 @@ def _welcome(source: str, title: str, progress: Progress) -> tuple[str, runs.Gue
         if errors:
             raise GuestError(*errors)
         progress(0.7, f"Preparing the maps of {title}")
-        explainer = runs.prepare(run)
+        # Nothing of a visitor's model stays when it goes.
+        explainer = runs.prepare(run, NOWHERE)
     except (ModelError, ExplainError) as error:
         raise GuestError(str(error)) from error
     labelled = run.labels != tuple(map(str, range(len(run.labels))))

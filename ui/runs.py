@@ -15,6 +15,7 @@ from PIL import Image
 
 import models
 from explain import Explainer, ExplainError, Explanation, photo
+from explain.compiled import Graphs
 from models import ModelError
 from models.card import Card
 
@@ -113,13 +114,17 @@ def _shipped(name: str) -> Explainer:
     return found
 
 
-def prepare(run: models.Run) -> Explainer:
+def prepare(run: models.Run, graphs: Graphs | None = None) -> Explainer:
     """Make the very calls that a page makes, so that what they need is compiled already.
+
+    Args:
+        run: the run.
+        graphs: where compiled graphs are kept, as for `Explainer`.
 
     Raises:
         ExplainError: if the run cannot be explained.
     """
-    found = Explainer(run.model, labels=run.labels, threads=1, **_view(run.card))
+    found = Explainer(run.model, labels=run.labels, threads=1, graphs=graphs, **_view(run.card))
     blank = np.zeros((found.size, found.size, 3), np.uint8)
     found(blank, targets=range(min(len(found.labels), MOST_CLASSES)), keep=True)
     if len(found.labels) > MOST_CLASSES:

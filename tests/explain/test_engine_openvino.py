@@ -5,10 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
+import openvino
 import pytest
 
-from explain import engine_openvino
+from explain import Explainer, compiled, engine_openvino
 from explain.architecture import read
+from explain.compiled import Graphs
 from explain.engine_openvino import OpenVinoEngine
 from explain.errors import EngineError
 from explain.formulas import FORMULAS
@@ -218,11 +220,65 @@ def test_the_model_is_left_alone(model):
         np.testing.assert_array_equal(weight, kept)
 
 
-def test_compiled_graphs_are_kept_on_disk(model, tmp_path):
-    results = [OpenVinoEngine(model, ["2a"], 32, threads=1, cache=tmp_path)(photograph(32), cotangents(1, 1))]
-    assert list(tmp_path.iterdir())
-    results.append(OpenVinoEngine(model, ["2a"], 32, threads=1, cache=tmp_path)(photograph(32), cotangents(1, 1)))
-    np.testing.assert_array_equal(results[0].gradients["2a"], results[1].gradients["2a"])
+def passed(model, graphs, threads: int = 1, cot: int = 1):
+    engine = OpenVinoEngine(model, ["2a"], 32, threads=threads, graphs=graphs)
+    return engine(photograph(32), cotangents(1, cot))
+
+
+@pytest.fixture
+def compilations(monkeypatch):
+    """The graphs that were compiled, not read from disk."""
+    asked = []
+    only = OpenVinoEngine._only
+    monkeypatch.setattr(OpenVinoEngine, "_only", lambda self, *what: asked.append(what) or only(self, *what))
+    return asked
+
+
+def test_compiled_graphs_are_kept_on_disk(model, tmp_path, compilations):
+    graphs = Graphs(tmp_path)
+    first = passed(model, graphs)
+    assert len(compilations) == len(list(tmp_path.iterdir())) == 1
+    second = passed(model, graphs)
+    assert len(compilations) == 1
+    np.testing.assert_array_equal(first.logits, second.logits)
+    for name in first.gradients:
+        np.testing.assert_array_equal(first.gradients[name], second.gradients[name])
+        np.testing.assert_array_equal(first.activations[name], second.activations[name])
+
+
+def test_another_graph_is_never_taken_for_this_one(model, tmp_path, compilations, monkeypatch):
+    graphs = Graphs(tmp_path)
+    passed(model, graphs)
+    passed(model, graphs, threads=2)
+    passed(model, graphs, cot=2)
+    before, bias = passed(model, graphs), model.weights[-1]
+    bias.assign_add([1, 1, 1])
+    try:
+        np.testing.assert_allclose(passed(model, graphs).logits, before.logits + 1, atol=1e-5)
+    finally:
+        bias.assign_sub([1, 1, 1])
+    assert len(compilations) == len(list(tmp_path.iterdir())) == 4
+    monkeypatch.setattr(openvino, "get_version", lambda: "another")
+    passed(model, graphs)
+    assert len(compilations) == 5
+
+
+def test_what_openvino_cannot_read_is_compiled_anew(model, tmp_path, compilations):
+    graphs = Graphs(tmp_path)
+    first = passed(model, graphs)
+    graphs.keep(next(tmp_path.iterdir()).stem, lambda: b"whole, but no graph")
+    second = passed(model, graphs)
+    assert len(compilations) == 2
+    np.testing.assert_array_equal(first.gradients["2a"], second.gradients["2a"])
+    passed(model, graphs)
+    assert len(compilations) == 2
+
+
+def test_an_explainer_keeps_its_graphs_where_the_environment_says(model, tmp_path, compilations, monkeypatch):
+    monkeypatch.setenv(compiled.VARIABLE, str(tmp_path))
+    maps = [Explainer(model, engine="openvino")(photograph(32)[0], targets=[1]).maps["grad_cam"] for _ in range(2)]
+    assert len(compilations) == len(list(tmp_path.iterdir())) == 1
+    np.testing.assert_array_equal(maps[0]["2a"], maps[1]["2a"])
 
 
 def test_wrong_shapes_are_one_sentence(engine):

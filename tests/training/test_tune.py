@@ -67,6 +67,27 @@ def test_trials_of_another_length_are_another_comparison(trials):
     assert len(trials) == 3
 
 
+def test_another_version_of_the_recipe_is_another_comparison(trials):
+    recipe = studies.recipe()
+    plan = recipe.plans["adam"]
+    for one in (recipe, replace(recipe, original="0.9"), replace(recipe, input_size=recipe.input_size * 2)):
+        rows = tune(one, "adam", plan, "data", "weights", 1, say=lambda _: None)
+        assert [float(row["learning_rate"]) for row in rows] == [0.01, 0.001, 0.1]
+    assert len(trials) == 2 * len(plan.optimizer.tried)
+    tune(recipe, "adam", replace(plan, seed=7), "data", "weights", 1, say=lambda _: None)
+    assert len(trials) == 3 * len(plan.optimizer.tried)
+
+
+def test_rows_that_do_not_say_their_recipe_are_kept_and_not_compared(trials):
+    tuned()
+    table = tuning.table_of("made")
+    lines = [line.rsplit(",", 1)[0] for line in table.read_text().splitlines()]
+    table.write_text("\n".join(lines) + "\n")
+    assert len(tuned()) == 3
+    assert len(trials) == 6
+    assert len(table.read_text().splitlines()) == 7
+
+
 def test_a_run_with_the_studys_own_rate_has_nothing_to_choose(trials):
     with pytest.raises(TrainingError, match="nothing to choose"):
         tuned(tried=())

@@ -12,6 +12,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import models
+from explain import compiled
 from models import Card, Run, save
 from tests.explain.networks import few
 from tests.models.a_hub import State, serving
@@ -163,6 +164,17 @@ def test_a_model_goes_with_its_visitor(app, files):
     del app.session_state["guests"]
     gc.collect()
     assert len(runs.guests) == here - 1
+
+
+def test_nothing_of_a_model_stays_on_the_disk(app, files, monkeypatch, tmp_path):
+    monkeypatch.setenv(compiled.VARIABLE, str(tmp_path))
+    give(app, files / "mine.keras")
+    (name,) = runs.guests
+    assert runs.explainer(name).engine == "openvino"
+    assert not list(tmp_path.iterdir())
+    # As it would were it a run of the house.
+    runs.prepare(Run("mine", keras.saving.load_model(files / "mine.keras"), runs.guests[name].card))
+    assert list(tmp_path.iterdir())
 
 
 def test_all_visitors_together_bring_so_much(app, files, monkeypatch):
