@@ -170,6 +170,7 @@ class OpenVinoEngine:
             else:
                 cells = sum(map(math.prod, self._sides[kind].values()))
                 packed[kind] = np.empty((*rows, cells), np.float32)
+        handed_out = found | packed
         for photo in range(photos):
             inputs = {"image": images[photo : photo + 1]}
             for first in range(0, targets, MOST_TARGETS):
@@ -177,7 +178,7 @@ class OpenVinoEngine:
                 if cotangents is not None:
                     inputs["cotangent"] = cotangents[photo, some]
                 with self._request(0 if cotangents is None else some.stop - some.start, kinds) as request:
-                    for name, values in (found | packed).items():
+                    for name, values in handed_out.items():
                         # OpenVINO writes straight into the arrays that are handed out.
                         shared = name.partition("/")[0] in SHARED
                         part = values[photo : photo + 1] if shared else values[photo, some]

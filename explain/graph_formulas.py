@@ -37,8 +37,16 @@ def _channels(to: Nodes, product: str, out: str) -> None:
     to.node("ReduceSum", product, to.constant([1]), out=out, keepdims=0)
 
 
+def _weighted(to: Nodes, weights: str, A: str, out: str) -> None:
+    # A product of matrices reads A once, and writes no weighted copy of it: runtimes that keep channels together turn
+    # nothing for it.
+    rows = to.node("Transpose", to.node("Flatten", weights), perm=[1, 0])
+    cells = to.node("MatMul", to.node("Transpose", A, perm=[0, 2, 3, 1]), rows)
+    to.node("Squeeze", to.node("Transpose", cells, perm=[3, 1, 2, 0]), to.constant([3]), out=out)
+
+
 def _grad_cam(to: Nodes, A: str, G: str, out: str) -> None:
-    _channels(to, to.node("Mul", to.node("GlobalAveragePool", G), A), out)
+    _weighted(to, to.node("GlobalAveragePool", G), A, out)
 
 
 def _grad_cam_pp(to: Nodes, A: str, G: str, out: str) -> None:
@@ -47,7 +55,7 @@ def _grad_cam_pp(to: Nodes, A: str, G: str, out: str) -> None:
     denominator = to.node("Add", to.node("Mul", S, rising), to.constant(2))
     # A mean, which is the same of one cell and of many, times their number.
     weights = to.node("GlobalAveragePool", to.node("Div", rising, denominator))
-    _channels(to, to.node("Mul", to.node("Mul", weights, _cells(to, A)), A), out)
+    _weighted(to, to.node("Mul", weights, _cells(to, A)), A, out)
 
 
 def _hires_cam(to: Nodes, A: str, G: str, out: str) -> None:
@@ -59,8 +67,7 @@ def _xgrad_cam(to: Nodes, A: str, G: str, out: str) -> None:
     r = to.node("Div", _sum(to, A), m)
     square = to.node("Add", to.node("Mul", r, r), to.constant(XGRAD_EPSILON**2))
     inverse = to.node("Mul", to.node("Div", to.node("Div", r, square), m), to.constant(1 + XGRAD_EPSILON**2))
-    weights = to.node("Mul", _sum(to, to.node("Mul", A, G)), inverse)
-    _channels(to, to.node("Mul", weights, A), out)
+    _weighted(to, to.node("Mul", _sum(to, to.node("Mul", A, G)), inverse), A, out)
 
 
 def _layer_cam(to: Nodes, A: str, G: str, out: str) -> None:
