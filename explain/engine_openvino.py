@@ -67,7 +67,7 @@ class OpenVinoEngine:
             message = "OpenVINO is not installed: pip install openvino, or use the tensorflow engine."
             raise EngineError(message) from None
         self._layers, self._size = tuple(layers), size
-        network = graph.write(model, size, outputs="all", layers=layers, methods=graph.METHODS)
+        network = graph.write(model, size, outputs="all", layers=layers, methods=graph.METHODS, recompute=True)
         self._units = network.graph.output[0].type.tensor_type.shape.dim[1].dim_value
         # The shapes of one photograph's or one target's part of each output, by kind and layer.
         self._sides: dict[str, dict[str, tuple[int, ...]]] = {}

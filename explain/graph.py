@@ -46,6 +46,7 @@ def write(
     labels: Sequence[str] | None = None,
     half: bool = False,
     methods: Sequence[str] = ("grad_cam",),
+    recompute: bool = False,
 ) -> onnx.ModelProto:
     """The network that explains `model`, for photographs of `size` pixels (the model's own size by default).
 
@@ -58,7 +59,9 @@ def write(
     needs to show them: `input_size`, `labels`, `layers` (name, shape, stride and offset of each: cell i is centred at
     pixel offset + stride * i).
 
-    `half` stores the large weights as float16 and computes in float32: half the file, maps within 5e-3.
+    `half` stores the large weights as float16 and computes in float32: half the file, maps within 5e-3. `recompute`
+    lets the backward pass compute again what is cheap, instead of keeping it from the forward pass: faster where a
+    runtime makes one step of a convolution and its swish (OpenVINO), slower where it does not (onnxruntime).
     Raises EngineError where the model is no EfficientNet with one dense layer on top.
     """
     network = read(model)
@@ -68,7 +71,7 @@ def write(
     wanted = network.layers if layers is None else tuple(layers)
     if unknown := [name for name in wanted if name not in network.layers]:
         raise EngineError(f"This network has no layer {unknown[0]}; it has {', '.join(network.layers)}.")
-    return _Writer(network, size, wanted, half, tuple(methods)).write(outputs, labels)
+    return _Writer(network, size, wanted, half, tuple(methods), recompute).write(outputs, labels)
 
 
 def output_of(method: str) -> str:
@@ -94,9 +97,16 @@ class _Writer:
     """Collects nodes; each step of the forward pass hands back the function that writes its backward."""
 
     def __init__(
-        self, network: EfficientNet, size: int, wanted: tuple[str, ...], half: bool, methods: tuple[str, ...]
+        self,
+        network: EfficientNet,
+        size: int,
+        wanted: tuple[str, ...],
+        half: bool,
+        methods: tuple[str, ...],
+        recompute: bool,
     ) -> None:
         self.network, self.size, self.wanted, self.half, self.methods = network, size, wanted, half, methods
+        self.recompute = recompute
         self.nodes: list[onnx.NodeProto] = []
         self.made: dict[tuple[str, tuple[str, ...], str], str] = {}
         self.weights: list[onnx.TensorProto] = []
@@ -257,7 +267,7 @@ class _Writer:
         y = self.node("Conv", x, kernel, bias, pads=pads, **shape)
 
         def again() -> tuple[str, str]:
-            if convolution.groups > 1 or convolution.kernel[0].size > CHEAP:
+            if not self.recompute or convolution.groups > 1 or convolution.kernel[0].size > CHEAP:
                 return y, self.node("Sigmoid", y)
             # From -y, so that runtimes do not notice that they have seen this before and keep it after all.
             minus = self.node("Conv", x, self.node("Neg", kernel), self.node("Neg", bias), pads=pads, **shape)
@@ -308,15 +318,19 @@ class _Writer:
 
         def backward(gradient: str) -> str:
             one = self.constant(1)
-            # d once more, as a quotient, so that nothing but x is kept of the forward pass.
-            product = self.node(
-                "Div", self.node("Mul", gradient, x), self.node("Add", one, self.node("Exp", self.node("Neg", x)))
-            )
+            if self.recompute:
+                # d once more, as a quotient, so that nothing but x is kept of the forward pass.
+                inverse = self.node("Add", one, self.node("Exp", self.node("Neg", x)))
+                product = self.node("Div", self.node("Mul", gradient, x), inverse)
+            else:
+                product = self.node("Mul", gradient, d)
             # Every cell gets 1 / n of what arrives at the mean, hence the mean here where the gate's gradient is a sum.
             share = self.node("Mul", self.node("GlobalAveragePool", product), gate)
             through = back_reduce(back_expand(self.node("Mul", share, self.node("Sub", one, gate))))
-            # Multiplied out, so that it becomes one pass over the cells.
             slope = self.slope(*again())
+            if not self.recompute:
+                return self.node("Mul", self.node("Add", self.node("Mul", gradient, gate), through), slope)
+            # Multiplied out, so that it becomes one pass over the cells.
             straight = self.node("Mul", gradient, self.node("Mul", gate, slope))
             return self.node("Add", straight, self.node("Mul", through, slope))
 

@@ -31,9 +31,9 @@ def run(proto: onnx.ModelProto, image: np.ndarray, cotangent: np.ndarray | None 
     return {port.get_any_name(): value for port, value in compiled(inputs).items()}
 
 
-def agrees(model: keras.Model, flat: keras.Model, size: int) -> None:
+def agrees(model: keras.Model, flat: keras.Model, size: int, recompute: bool = False) -> None:
     """The graph of `model` gives what the tape gives for `flat`, at every layer."""
-    proto = graph.write(model, size)
+    proto = graph.write(model, size, recompute=recompute)
     onnx.checker.check_model(proto, full_check=True)
     layers = read(model).layers
     image, units = photograph(size), flat.output.shape[-1]
@@ -57,10 +57,10 @@ def test_every_family_gives_what_the_tape_gives(kind, size):
     agrees(model, model, size)
 
 
-@pytest.mark.parametrize("size", [64, 60, 36])
-def test_any_size_gives_what_the_tape_gives(size):
+@pytest.mark.parametrize(("size", "recompute"), [(64, False), (60, True), (36, False), (36, True)])
+def test_any_size_gives_what_the_tape_gives(size, recompute):
     model = classifier(tiny(size))
-    agrees(model, model, size)
+    agrees(model, model, size, recompute)
 
 
 @pytest.mark.parametrize("size", [64, 60])
@@ -127,9 +127,10 @@ def doubled(proto: onnx.ModelProto) -> onnx.ModelProto:
     return double
 
 
-def test_gradients_are_the_slopes_of_the_logits(small):
+@pytest.mark.parametrize("recompute", [False, True])
+def test_gradients_are_the_slopes_of_the_logits(small, recompute):
     """Central differences in float64: add a little to one layer, see what becomes of the score."""
-    proto = doubled(graph.write(small))
+    proto = doubled(graph.write(small, recompute=recompute))
     layers = read(small).layers
     image, cotangent = photograph(32).astype(np.float64), np.array([[1.0, -2.0, 0.5]])
     names = [output.name for output in proto.graph.output]
@@ -193,6 +194,14 @@ def test_every_formula_of_the_graph_is_its_twin_in_numpy(small, outputs):
                 assert not sure or off(one, expected) < 1e-4, (method, layer)
     kinds = {name.split("/")[0] for name in made}
     assert kinds - {"activation", "gradient"} == {"logits", "gate", *map(graph.output_of, graph.METHODS)}
+
+
+def test_only_where_it_is_asked_for_convolutions_are_computed_again(small):
+    kept, again = (
+        [node.op_type for node in graph.write(small, recompute=recompute).graph.node].count("Conv")
+        for recompute in (False, True)
+    )
+    assert kept < again
 
 
 def test_what_formulas_share_is_computed_once(small):
