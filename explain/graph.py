@@ -216,8 +216,9 @@ class _Writer:
     def forward(self) -> list[_Backward]:
         """Writes the logits; returns for each block the way from the gradient after it to the one before it."""
         network = self.network
-        scaled = self.node("Mul", "image", self.weight(network.scale))
-        x = self.node("Transpose", self.node("Add", scaled, self.weight(network.offset)), perm=[0, 3, 1, 2])
+        x = self.node("Transpose", "image", perm=[0, 3, 1, 2])
+        x = self.node("Mul", x, self.weight(network.scale.reshape(-1, 1, 1)))
+        x = self.node("Add", x, self.weight(network.offset.reshape(-1, 1, 1)))
         where = _Grid(self.size)
         backs = []
         for block in network.blocks:
@@ -304,6 +305,10 @@ class _Writer:
 
     def slope(self, x: str, s: str) -> str:
         """swish' = s (1 + x (1 - s)) with s = sigmoid(x)."""
+        if not self.recompute:
+            # s + d - d s with d = x s, which is there already.
+            d = self.node("Mul", x, s)
+            return self.node("Add", s, self.node("Sub", d, self.node("Mul", d, s)))
         one = self.constant(1)
         return self.node("Mul", s, self.node("Add", one, self.node("Mul", x, self.node("Sub", one, s))))
 

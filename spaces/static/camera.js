@@ -19,12 +19,14 @@ export class Camera {
   }
 
   /**
-   * Opens the camera and calls `take(bitmap)` with a frame, again when that is done. `ended()` is called when the
-   * camera goes away by itself. Rejects where there is no camera, or no permission.
+   * Opens the camera and calls `take(bitmap)` with a frame, again when that is done. A frame's shorter side is `side`,
+   * which is all that a network looks at: whatever is larger costs time that the network lacks. `ended()` is called
+   * when the camera goes away by itself. Rejects where there is no camera, or no permission.
    */
-  async start(take, ended) {
+  async start(side, take, ended) {
     const turn = (this.#turn += 1);
-    const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: 640 }, height: { ideal: 480 } } });
+    const video = { facingMode: "environment", width: { ideal: Math.round((4 / 3) * side) }, height: { ideal: side } };
+    const stream = await navigator.mediaDevices.getUserMedia({ video });
     if (turn !== this.#turn) {
       for (const track of stream.getTracks()) track.stop();
       return;
@@ -33,7 +35,7 @@ export class Camera {
     this.#video.srcObject = stream;
     this.#times = [];
     await this.#video.play();
-    this.#run(turn, take);
+    this.#run(turn, side, take);
   }
 
   /** Turns the camera off: its light goes out. */
@@ -43,14 +45,22 @@ export class Camera {
     this.#video.srcObject = null;
   }
 
-  async #run(turn, take) {
+  async #run(turn, side, take) {
     while (turn === this.#turn) {
       // Waits while the page is out of sight.
       await new Promise(requestAnimationFrame);
       if (turn !== this.#turn || this.#video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) continue;
-      await take(await createImageBitmap(this.#video));
+      await take(await this.#frame(side));
       this.#times.push(performance.now());
       if (this.#times.length > REMEMBERED) this.#times.shift();
     }
+  }
+
+  #frame(side) {
+    const { videoWidth: width, videoHeight: height } = this.#video;
+    const part = side / Math.min(width, height);
+    if (part >= 1) return createImageBitmap(this.#video);
+    const [resizeWidth, resizeHeight] = [Math.round(width * part), Math.round(height * part)];
+    return createImageBitmap(this.#video, { resizeWidth, resizeHeight, resizeQuality: "medium" });
   }
 }

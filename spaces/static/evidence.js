@@ -29,17 +29,19 @@ export function targetsOf(units) {
 /** One signed map as the viewer takes it: {values Int8Array, strength, positive}. */
 export function packMap(map, sign) {
   let [strength, positive] = [0, 0];
-  for (const value of map) {
-    strength = Math.max(strength, Math.abs(value));
-    positive = Math.max(positive, sign * value);
+  for (let cell = 0; cell < map.length; cell++) {
+    strength = Math.max(strength, Math.abs(map[cell]));
+    positive = Math.max(positive, sign * map[cell]);
   }
   const factor = strength ? (127 * sign) / strength : 0;
-  return { values: Int8Array.from(map, (value) => Math.round(value * factor)), strength: digits(strength, 6), positive: digits(positive, 6) };
+  const values = new Int8Array(map.length);
+  for (let cell = 0; cell < map.length; cell++) values[cell] = Math.round(map[cell] * factor);
+  return { values, strength: digits(strength, 6), positive: digits(positive, 6) };
 }
 
 /**
  * The channels of a layer that carry most of the score. `share` (rows x C): what each adds to the logit;
- * `activations` (H x W x C). Returns {height, width, ids, peak, share, planes}.
+ * `activations` (C x H x W). Returns {height, width, ids, peak, share, planes}.
  */
 export function packChannels(share, activations, [rows, columns, count], targets) {
   const shares = targets.map(({ row, sign }) => {
@@ -47,29 +49,33 @@ export function packChannels(share, activations, [rows, columns, count], targets
     const sum = own.reduce((total, value) => total + Math.abs(value), 0);
     return own.map((value) => value / Math.max(sum, 1e-12));
   });
-  const most = shares[0].map((_, channel) => Math.max(...shares.map((own) => Math.abs(own[channel]))));
+  const largest = shares[0].map((_, channel) => Math.max(...shares.map((own) => Math.abs(own[channel]))));
   const ids = Array.from({ length: count }, (_, channel) => channel)
-    .sort((a, b) => most[b] - most[a])
+    .sort((a, b) => largest[b] - largest[a])
     .slice(0, CHANNELS);
   const factor = Math.ceil(rows / CHANNEL_SIDE);
   const [height, width] = [Math.floor(rows / factor), Math.floor(columns / factor)];
   const planes = new Uint8Array(ids.length * height * width);
   const peak = ids.map((channel, k) => {
-    const plane = joined(activations, channel, count, columns, height, width, factor);
-    const highest = Math.max(...plane);
-    planes.set(plane.map((value) => Math.round((255 * value) / Math.max(highest, 1e-12))), k * height * width);
+    const cells = activations.subarray(channel * rows * columns, (channel + 1) * rows * columns);
+    const plane = joined(cells, columns, height, width, factor);
+    let highest = 0;
+    for (let cell = 0; cell < plane.length; cell++) if (plane[cell] > highest) highest = plane[cell];
+    const most = Math.max(highest, 1e-12);
+    for (let cell = 0, to = k * height * width; cell < plane.length; cell++, to++) planes[to] = Math.round((255 * plane[cell]) / most);
     return digits(highest, 4);
   });
   return { height, width, ids, peak, share: shares.map((own) => ids.map((channel) => decimals(own[channel], 5))), planes };
 }
 
 /** One channel without its negative values, `factor` x `factor` cells averaged to one. */
-function joined(activations, channel, count, columns, height, width, factor) {
+function joined(cells, columns, height, width, factor) {
   const plane = new Float32Array(height * width);
   for (let i = 0; i < height * factor; i++) {
+    const to = Math.floor(i / factor) * width;
     for (let j = 0; j < width * factor; j++) {
-      const value = activations[(i * columns + j) * count + channel];
-      if (value > 0) plane[Math.floor(i / factor) * width + Math.floor(j / factor)] += value / (factor * factor);
+      const value = cells[i * columns + j];
+      if (value > 0) plane[to + Math.floor(j / factor)] += value / (factor * factor);
     }
   }
   return plane;

@@ -58,7 +58,7 @@ class Network {
     const wanted = ["logits", ...maps.map((name) => `map/${name}`), ...details.filter((name) => session.outputNames.includes(name))];
     const rows = units === 1 ? Float32Array.of(1) : Float32Array.from({ length: units * units }, (_, k) => (k % (units + 1) ? 0 : 1));
     const feeds = {
-      image: new ort.Tensor("float32", Float32Array.from(pixels), [1, size, size, 3]),
+      image: new ort.Tensor("float32", new Float32Array(pixels), [1, size, size, 3]),
       cotangent: new ort.Tensor("float32", rows, [units, units]),
     };
     const found = await session.run(feeds, wanted);

@@ -125,7 +125,7 @@ async function startCamera() {
   if (await prepared(mine)) {
     live = { looking: null, photo: null, maps: space.runs.map(() => ({})) };
     const take = (bitmap) => frame(bitmap, mine).catch((error) => failed(STOPPED, error, mine));
-    await camera.start(take, stopCamera).catch((error) => failed(NO_CAMERA, error, mine));
+    await camera.start(space.view.source_size ?? space.size, take, stopCamera).catch((error) => failed(NO_CAMERA, error, mine));
   }
   if (mine === turn) busy("");
 }

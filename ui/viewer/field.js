@@ -41,7 +41,10 @@ function between(layer, cells, pixel) {
 
 /** `fieldAt` for every pixel of a size x size photo, as Float32Array. */
 export function sampleField(values, height, width, layer, size, out = new Float32Array(size * size)) {
-  const columns = Array.from({ length: size }, (_, x) => between(layer, width, x));
+  // Numbers of one kind in a row: an array for each pixel would take several times as long.
+  const [lefts, rights] = [new Int32Array(size), new Int32Array(size)];
+  const acrosses = new Float64Array(size);
+  for (let x = 0; x < size; x++) [lefts[x], rights[x], acrosses[x]] = between(layer, width, x);
   const row = new Float32Array(width);
   for (let y = 0; y < size; y++) {
     const [upper, lower, down] = between(layer, height, y);
@@ -49,8 +52,8 @@ export function sampleField(values, height, width, layer, size, out = new Float3
       row[j] = values[upper * width + j] * (1 - down) + values[lower * width + j] * down;
     }
     for (let x = 0; x < size; x++) {
-      const [left, right, across] = columns[x];
-      out[y * size + x] = row[left] + (row[right] - row[left]) * across;
+      const left = row[lefts[x]];
+      out[y * size + x] = left + (row[rights[x]] - left) * acrosses[x];
     }
   }
   return out;

@@ -122,17 +122,31 @@ def _graph(run: models.Run, layers: Sequence[str]) -> onnx.ModelProto:
     """The network that gives maps, activations, gates, and instead of gradients what each channel adds to the score.
 
     That is `share/<layer>` (targets, C): activation x gradient, summed over the cells, as `Explanation.contributions`.
+    Activations are (1, C, H, W): onnxruntime computes so, and every turn costs time.
     """
     proto = graph.write(run.model, run.card.input_size, outputs="all", layers=layers, labels=run.labels, half=True)
-    cells = helper.make_tensor("cells", TensorProto.INT64, [2], [1, 2])
-    proto.graph.initializer.append(cells)
+    turned = {}
+    for node in proto.graph.node:
+        # Formulas may use what is turned for them; it only is no output any more.
+        if node.output[0].startswith(("activation/", "gradient/")):
+            turned[node.output[0]] = node.input[0]
+            node.output[0] = f"turned/{node.output[0]}"
+        for place, name in enumerate(node.input):
+            if name in turned:
+                node.input[place] = f"turned/{name}"
+    proto.graph.initializer.append(helper.make_tensor("cells", TensorProto.INT64, [2], [2, 3]))
     outputs = list(proto.graph.output)
     del proto.graph.output[:]
     for output in outputs:
         kind, _, layer = output.name.partition("/")
-        if kind == "gradient":
+        if kind == "activation":
+            _, height, width, channels = (side.dim_value for side in output.type.tensor_type.shape.dim)
+            proto.graph.node.append(helper.make_node("Identity", [turned[output.name]], [output.name]))
+            output = helper.make_tensor_value_info(output.name, TensorProto.FLOAT, [1, channels, height, width])
+        elif kind == "gradient":
+            both = [turned[f"{one}/{layer}"] for one in ("activation", "gradient")]
             product, share = f"product/{layer}", f"share/{layer}"
-            proto.graph.node.append(helper.make_node("Mul", [f"activation/{layer}", output.name], [product]))
+            proto.graph.node.append(helper.make_node("Mul", both, [product]))
             proto.graph.node.append(helper.make_node("ReduceSum", [product, "cells"], [share], keepdims=0))
             targets, *_, channels = output.type.tensor_type.shape.dim
             shape = [targets.dim_param, channels.dim_value]
