@@ -29,7 +29,7 @@ RECIPE = Recipe(
     task="cifar10",
     labels=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
     units=10,
-    stages=(Stage(epochs=6),),
+    stages=(Stage(epochs=3, trainable="4", views=3),),
     batch_size=64,
     augmentation=Augmentation(rotation=5, zoom=0.1, shift=0.1, flip=True),
     plans={"sgd": Plan(SGD), "adam": Plan(ADAM)}
@@ -40,7 +40,7 @@ RECIPE = Recipe(
     hub="uoft-cs/cifar10",
     shares={"validation": 0.08},
     original="test accuracy 0.8462 (its third network from scratch), 0.8261 (its search)",
-    input_size=96,
+    input_size=128,
     source_size=32,
     search=Space(
         run="cnn3",
