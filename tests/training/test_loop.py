@@ -31,8 +31,10 @@ def test_the_history_has_every_epoch_and_the_card_its_best(whole):
 def test_the_checkpoint_is_the_model_that_was_trained(whole):
     pictures = np.stack([studies.picture(label, number, 32) for label in (0, 1) for number in range(4)])
     stored, trained = (np.asarray(model(pictures.astype("float32"))) for model in (load(whole.out).model, whole.model))
-    # float16 costs little against what tells one picture from another.
-    assert np.abs(stored - trained).max() < np.ptp(trained) / 50
+    # float16 moves all logits together by a little, and hardly one picture against another.
+    np.testing.assert_allclose(stored, trained, rtol=3e-3)
+    apart = [logits - logits.mean() for logits in (stored, trained)]
+    assert np.abs(apart[0] - apart[1]).max() < np.ptp(trained) / 50
 
 
 def test_both_optimizers_begin_with_the_same_weights_and_see_the_same_batches(whole, adam):
