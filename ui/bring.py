@@ -8,7 +8,7 @@ import streamlit as st
 
 from explain import ExplainError
 from models import ModelError
-from ui import guests, runs
+from ui import guests, runs, uploads
 
 SETTING = "PARALLAX_BRING"
 """The environment variable that lets visitors bring models (1, as at home) or not (0, as where anybody may come)."""
@@ -74,8 +74,8 @@ def offer() -> None:
 def _take_file(turn: int) -> None:
     file = st.session_state.get(f"guest_file_{turn}")
     if file is not None:
-        st.session_state["brought"] = (file.name, file.getvalue())
-        # Another field, so that the server lets go of the file.
+        st.session_state["brought"] = (file.name, uploads.take(file))
+        # Another field, an empty one.
         st.session_state["guest_turn"] = turn + 1
 
 

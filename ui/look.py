@@ -10,7 +10,7 @@ import streamlit as st
 from explain import ExplainError
 from explain.explainer import title
 from explain.formulas import FORMULAS
-from ui import bring, frame, photographs, runs, samples, warm_up
+from ui import bring, frame, photographs, runs, samples, uploads, warm_up
 from ui.shown import MOST_MEGABYTES, Photograph, Shown, early, explained
 from ui.viewer.streamlit import viewer
 
@@ -70,7 +70,7 @@ def _offer_photograph() -> None:
 
 
 def _field(kind: str) -> str:
-    """A widget's key, another one for each photograph: so it is empty again, and the server lets go of the file."""
+    """A widget's key, another one for each photograph: so it is empty again."""
     return f"{kind}-{st.session_state['turn']}"
 
 
@@ -79,7 +79,7 @@ def _take(kind: str, field: str) -> None:
     # The browser may report the field of the last photograph once more after that has gone.
     if file is None or field != _field(kind):
         return
-    st.session_state["offered"] = Photograph("camera" if kind == "camera" else file.name, "", file.getvalue())
+    st.session_state["offered"] = Photograph("camera" if kind == "camera" else file.name, "", uploads.take(file))
     st.session_state["turn"] += 1
     if kind == "camera":
         st.session_state["camera_open"] = False

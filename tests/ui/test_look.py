@@ -11,6 +11,7 @@ import pytest
 import streamlit as st
 from cachetools import LRUCache
 from PIL import Image
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.testing.v1 import AppTest
 
 from ui import samples, shown
@@ -111,6 +112,27 @@ def test_nothing_of_a_photograph_outlives_its_session(app):
     gc.collect()
     assert sys.getrefcount(content) == before
     assert not [one for one in gc.get_objects() if isinstance(one, Image.Image) and one.size == (41, 37)]
+
+
+def test_the_server_keeps_no_file_that_was_handed_over(app, monkeypatch):
+    app.run()
+    managers, add = [], MemoryUploadedFileManager.add_file
+
+    def noting(manager, session, record):
+        managers.append(manager)
+        add(manager, session, record)
+
+    monkeypatch.setattr(MemoryUploadedFileManager, "add_file", noting)
+    for number in range(2):
+        file = io.BytesIO()
+        Image.new("RGB", (40, 40), (7, 8, number)).save(file, "PNG")
+        field = next(one for one in app.file_uploader if one.label == "Your photograph")
+        field.set_value((f"mine {number}.png", file.getvalue(), "image/png"))
+        app.run()
+        assert not app.exception
+        assert app.session_state["own"].content == file.getvalue()
+    assert len(managers) == 2
+    assert not [record for manager in managers for kept in manager.file_storage.values() for record in kept.values()]
 
 
 def _said(app) -> list[str]:
