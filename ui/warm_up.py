@@ -15,10 +15,7 @@ log = logging.getLogger("parallax")
 
 _M_ARENA_MAX = -8
 """What glibc's mallopt calls the largest number of heaps."""
-_M_MMAP_THRESHOLD = -3
-"""What it calls the size from which a block goes back to the system as soon as it is free."""
 _HEAPS = 2
-_LARGE = 1 << 20
 _HEAVY = ("h5py", "onnx", "pillow_heif")
 _over = threading.Event()
 _once = threading.Lock()
@@ -36,16 +33,13 @@ def start() -> None:
 
 
 def share_heaps() -> None:
-    """Let all threads share a few heaps, and large blocks go back at once, where the C library can be told so.
+    """Let all threads share a few heaps, where the C library can be told so.
 
     Every page and every explanation is a new thread; glibc gives threads heaps of their own, and each keeps the most
-    that it ever held: with many visitors a process grows and grows, by much more than it uses. And once a photograph
-    of 30 MB is free again, glibc takes all of up to that size for small, and keeps them in its heaps.
+    that it ever held: with many visitors a process grows and grows, by much more than it uses.
     """
     try:
-        library = ctypes.CDLL(None)
-        library.mallopt(_M_ARENA_MAX, _HEAPS)
-        library.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _HEAPS)
     except (AttributeError, OSError, TypeError):
         log.debug("This C library has no mallopt")
 

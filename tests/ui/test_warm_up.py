@@ -86,35 +86,3 @@ def test_threads_share_a_few_heaps(tmp_path):
         return told.read_text().count("<heap nr=")
 
     assert heaps("shared") <= 2 < heaps("their own")
-
-
-LARGE = """
-import sys
-from pathlib import Path
-from ui import warm_up
-
-if sys.argv[1] == "told":
-    warm_up.share_heaps()
-
-def megabytes():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 >> 20
-
-# A photograph that comes and goes, and then many, with something small that stays behind each.
-first = b"x" * (30 << 20)
-del first
-before, small, large = megabytes(), [], []
-for number in range(20):
-    large.append(b"x" * (20 << 20))
-    small.append([b"y" * size for size in range(500, 600)])
-del large
-print(megabytes() - before)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, and Linux to tell what is resident")
-def test_photographs_go_back_to_the_system():
-    def left(how: str) -> int:
-        command = [sys.executable, "-c", LARGE, how]
-        return int(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
-
-    assert left("told") < 40 < 200 < left("not told")
