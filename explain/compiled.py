@@ -67,7 +67,7 @@ class Graphs:
         return bytes(graph) if hashlib.sha256(graph).digest() == digest else None
 
     def keep(self, key: str, export: Callable[[], bytes]) -> None:
-        """Keep what `export` gives, unless the disk is full or may only be read."""
+        """Keep what `export` gives, unless it raises RuntimeError, or the disk is full or may only be read."""
         if self.folder is None:
             return
         try:
@@ -84,7 +84,7 @@ class Graphs:
             finally:
                 unfinished.unlink(missing_ok=True)
             self._trim()
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             log.debug("A compiled graph is not kept: %s", error)
 
     def _trim(self) -> None:
