@@ -16,8 +16,8 @@ from ui.viewer.payload import Payload, numbers, payload, preview
 
 MOST_MEGABYTES = 20
 """Of a photograph."""
-MOST_KEPT = 6
-"""Explained photographs that a visitor's session keeps, so that going back is instant."""
+MOST_KEPT = 3
+"""Explained photographs that a visitor's session keeps, so that going back is instant; samples are kept for all."""
 MOST_SHARED = 24
 """Explained samples kept for everybody, so that a room that opens the page at once waits for one explanation."""
 TURNS = Turns(os.cpu_count() or 1)
