@@ -89,7 +89,7 @@ def explained() -> tuple[Any, Any, np.ndarray, Maps]:
     run = load()
     explainer = Explainer(run.model, labels=run.labels)
     seen = explainer.see(data.chelsea())
-    maps = explainer(seen, targets=[TARGET]).maps["grad_cam"]
+    maps = explainer(seen, targets=[TARGET], methods=["grad_cam"]).maps["grad_cam"]
     return run, explainer, seen, {name: values[0] for name, values in maps.items()}
 
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from explain import photo
 from explain.errors import ExplainError
+from explain.methods import DEFAULT
 
 VERSIONS = ("keras", "tensorflow-cpu", "tensorflow", "openvino", "numpy", "pillow")
 
@@ -60,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument(
-        "--method", action="append", metavar="NAME", help="default: grad_cam; may be given more than once"
+        "--method", action="append", metavar="NAME", help=f"default: {DEFAULT}; may be given more than once"
     )
     parser.add_argument("--layers", type=_names, metavar="top,5c", help="default: all")
     parser.add_argument("--target", action="append", metavar="LABEL", help="default: the class that the first run sees")
@@ -91,7 +92,7 @@ def _explain(asked: argparse.Namespace) -> int:
     if not paths:
         return 2
     explainers, runs = _load(asked, say)
-    methods = tuple(dict.fromkeys(asked.method or ["grad_cam"]))
+    methods = tuple(dict.fromkeys(asked.method or [DEFAULT]))
     taken: set[str] = set()
     for number, path in enumerate(paths, 1):
         folder = asked.out / _free_name(path.stem, taken)

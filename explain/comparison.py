@@ -7,11 +7,11 @@ from PIL import Image
 
 from explain import render
 from explain.agreement import agreement
-from explain.explainer import title
 from explain.explanation import Explanation
+from explain.methods import DEFAULT, title
 
 
-def picture(name: str, found: Mapping[str, Explanation], method: str = "grad_cam") -> Image.Image:
+def picture(name: str, found: Mapping[str, Explanation], method: str = DEFAULT) -> Image.Image:
     """All runs side by side, at every layer that they have maps of, for their first target.
 
     Args:

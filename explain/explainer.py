@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from explain import compiled, perturbation, photo
+from explain import compiled, photo
 from explain.anatomy import Gates, MBConv, block_of, dissect
 from explain.compiled import Graphs
 from explain.engine import Engine, Pass
@@ -19,15 +19,12 @@ from explain.errors import EngineError, LayerError, TargetError
 from explain.explanation import Explanation
 from explain.formulas import FORMULAS
 from explain.layers import Layer, layers_of
+from explain.methods import DEFAULT, FIXED, ODD, check_methods
 from explain.network import network_of
-from explain.perturbation import PERTURBATIONS, Progress, perturb
+from explain.perturbation import Progress, perturb
 
 Target = str | int
 ENGINES = ("auto", "openvino", "tensorflow")
-ODD = ("grad_cam", "hires_cam", "xgrad_cam", "eigen_grad_cam")
-"""Formulas that change their sign with the logit."""
-FIXED = ("eigen_cam",)
-"""Formulas that no target changes."""
 MANY = 12
 """Photographs of a batch from which on it pays to compile graphs that run side by side."""
 MOST_SIDE_BY_SIDE = 4
@@ -87,7 +84,7 @@ class Explainer:
         self,
         picture: Any,
         targets: Sequence[Target] | None = None,
-        methods: Sequence[str] = ("grad_cam",),
+        methods: Sequence[str] = (DEFAULT,),
         keep: bool = False,
         seed: int = 0,
         progress: Progress | None = None,
@@ -151,7 +148,7 @@ class Explainer:
         self,
         pictures: Iterable[Any],
         targets: Sequence[Sequence[Target] | None] | None = None,
-        methods: Sequence[str] = ("grad_cam",),
+        methods: Sequence[str] = (DEFAULT,),
         keep: bool = False,
     ) -> Iterator[Explanation]:
         """Explain many photographs, each with its own targets; equal to as many single calls.
@@ -217,7 +214,7 @@ class Explainer:
         seed: int = 0,
         progress: Progress | None = None,
     ) -> Explanation:
-        _check_methods(methods)
+        check_methods(methods)
         seen = self.see(picture)
         started = time.perf_counter()
         image = seen[None].astype("float32")
@@ -333,19 +330,6 @@ def _per_label(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return both, (1 / (1 + np.exp(-both.astype("float64")))).astype("float32")
     shifted = np.exp(logits.astype("float64") - logits.max())
     return logits, (shifted / shifted.sum()).astype("float32")
-
-
-def title(method: str) -> str:
-    """What a method is called: `Grad-CAM`."""
-    equation = FORMULAS.get(method) or getattr(perturbation, method)
-    return (equation.__doc__ or method).split(":")[0]
-
-
-def _check_methods(methods: Sequence[str]) -> None:
-    known = (*FORMULAS, *PERTURBATIONS)
-    for method in methods:
-        if method not in known:
-            raise EngineError(f"There is no method {method!r}; the methods are: {', '.join(known)}.")
 
 
 def _labels(labels: Sequence[str] | None, units: int) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ wrong.csv
 one_wrong.csv
     The columns of wrong.csv, then wrong (the run that is), layer, agreement. The pictures that exactly one run of the
     pair gets wrong, in the order of wrong.csv; at most 100. `layer` is the layer where the two runs part: of all
-    layers that both have, the one where their Grad-CAM maps for the true class agree least; `agreement` is the maps'
+    layers that both have, the one where their HiResCAM maps for the true class agree least; `agreement` is the maps'
     correlation there (see `explain.agreement`). Both are empty where no layer's maps can be compared.
 """
 
@@ -37,6 +37,7 @@ import numpy as np
 import models
 from explain import Explainer
 from explain.agreement import agreement
+from explain.methods import DEFAULT
 from training import data, tables, views
 from training.evaluate import Evaluation, evaluate
 from training.recipe import TrainingError
@@ -206,7 +207,7 @@ def _parted(pair: Mapping[str, _Answers], chosen: Sequence[int]) -> Iterator[dic
             # What the evaluation saw, so that the maps belong to the answer that was wrong.
             seen = views.views(one.pictures.pictures, [index], views.PLAIN, one.run.input_size, 0, 0)[0]
             explained = explainers[name](seen, targets=[int(one.pictures.labels[index])])
-            maps.append({layer: values[0] for layer, values in explained.maps["grad_cam"].items()})
+            maps.append({layer: values[0] for layer, values in explained.maps[DEFAULT].items()})
         least = parting(*maps)
         row = _row(index, pair) | {"wrong": next(name for name, one in pair.items() if one.found.wrong[index])}
         yield row | ({"layer": least[0], "agreement": f"{least[1]:.4f}"} if least else {})

@@ -6,6 +6,7 @@ import streamlit as st
 
 from explain import photo
 from explain.formulas import FORMULAS
+from explain.methods import DEFAULT
 from ui import frame, runs
 from ui.shown import MOST_MEGABYTES
 
@@ -70,6 +71,7 @@ def _equations() -> None:
     name = st.selectbox(
         "Formula",
         list(words),
+        list(words).index(DEFAULT),
         format_func=lambda name: words[name].partition(":")[0],
         key="formula",
         bind="query-params",

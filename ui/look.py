@@ -8,8 +8,8 @@ from typing import Any
 import streamlit as st
 
 from explain import ExplainError
-from explain.explainer import title
 from explain.formulas import FORMULAS
+from explain.methods import DEFAULT, title
 from ui import bring, frame, photographs, runs, samples, uploads, warm_up
 from ui.shown import MOST_MEGABYTES, Photograph, Shown, early, explained
 from ui.viewer.streamlit import viewer
@@ -158,8 +158,9 @@ def _choose_runs() -> tuple[str, list[str]]:
 
 def _choose_method() -> str:
     """One of the formulas that cost no more than a pass."""
+    names = list(FORMULAS)
     options: dict[str, Any] = {"key": "method", "bind": "query-params", "label_visibility": "collapsed", "width": 160}
-    return st.selectbox("Method", list(FORMULAS), format_func=title, **options)
+    return st.selectbox("Method", names, names.index(DEFAULT), format_func=title, **options)
 
 
 # -- What is drawn -------------------------------------------------------------------------------------------

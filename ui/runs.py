@@ -16,6 +16,7 @@ from PIL import Image
 import models
 from explain import Explainer, ExplainError, Explanation, photo
 from explain.compiled import Graphs
+from explain.methods import DEFAULT
 from models import ModelError
 from models.card import Card
 
@@ -199,7 +200,7 @@ def explain(
     picture: Image.Image,
     names: list[str],
     targets: Sequence[str | int] | None = None,
-    method: str = "grad_cam",
+    method: str = DEFAULT,
 ) -> dict[str, Explanation]:
     """Explain a photograph by several usable runs of one task, for the same classes, side by side.
 

@@ -106,7 +106,7 @@ def explain(
 
     Returns:
         For each training, the probability of each class.
-        An npz file of logits, probabilities and maps, <task>/<run>/grad_cam/<layer>/<target>, in units of the logit.
+        An npz file of logits, probabilities and maps, <task>/<run>/hires_cam/<layer>/<target>, in units of the logit.
         A picture: all trainings side by side at every layer, for the first target.
     """
     picture, name = _read(photograph)

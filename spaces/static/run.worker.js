@@ -50,12 +50,12 @@ class Network {
    */
   async look({ pixels, layer = null }) {
     const started = performance.now();
-    const { size, units, layers } = this.#space;
+    const { size, units, layers, maps: kind } = this.#space;
     const session = await this.#session(layer);
-    const maps = layers.map(({ name }) => name).filter((name) => session.outputNames.includes(`map/${name}`));
+    const maps = layers.map(({ name }) => name).filter((name) => session.outputNames.includes(`${kind}/${name}`));
     const shown = layer ? [layer] : maps;
     const details = shown.flatMap((name) => [`activation/${name}`, `share/${name}`, `gate/${name}`]);
-    const wanted = ["logits", ...maps.map((name) => `map/${name}`), ...details.filter((name) => session.outputNames.includes(name))];
+    const wanted = ["logits", ...maps.map((name) => `${kind}/${name}`), ...details.filter((name) => session.outputNames.includes(name))];
     const rows = units === 1 ? Float32Array.of(1) : Float32Array.from({ length: units * units }, (_, k) => (k % (units + 1) ? 0 : 1));
     const feeds = {
       image: new ort.Tensor("float32", new Float32Array(pixels), [1, size, size, 3]),
@@ -71,7 +71,7 @@ class Network {
     const answer = { maps: {}, raw: {}, channels: {}, gates: {} };
     for (const name of maps) {
       const [height, width] = shapes.get(name);
-      const { data } = found[`map/${name}`];
+      const { data } = found[`${this.#space.maps}/${name}`];
       answer.raw[name] = data;
       answer.maps[name] = this.#targets.map(({ row, sign }) => packMap(data.subarray(row * height * width, (row + 1) * height * width), sign));
     }

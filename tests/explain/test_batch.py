@@ -56,7 +56,7 @@ def test_few_photographs_one_thread_and_tensorflow_go_one_by_one(
     found = list(one.batch(PICTURES[:photographs], WANTED[:photographs], methods))
     assert not asked
     for picture, wanted, mine in zip(PICTURES, WANTED, found, strict=False):
-        assert np.array_equal(mine.maps["grad_cam"]["2b"], one(picture, wanted).maps["grad_cam"]["2b"])
+        assert np.array_equal(mine.maps["grad_cam"]["2b"], one(picture, wanted, methods).maps["grad_cam"]["2b"])
 
 
 def test_photographs_are_read_as_they_are_needed(model, side_by_side, monkeypatch):

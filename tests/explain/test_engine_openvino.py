@@ -276,7 +276,7 @@ def test_what_openvino_cannot_read_is_compiled_anew(model, tmp_path, compilation
 
 def test_an_explainer_keeps_its_graphs_where_the_environment_says(model, tmp_path, compilations, monkeypatch):
     monkeypatch.setenv(compiled.VARIABLE, str(tmp_path))
-    maps = [Explainer(model, engine="openvino")(photograph(32)[0], targets=[1]).maps["grad_cam"] for _ in range(2)]
+    maps = [Explainer(model, engine="openvino")(photograph(32)[0], targets=[1]).maps["hires_cam"] for _ in range(2)]
     assert len(compilations) == len(list(tmp_path.iterdir())) == 1
     np.testing.assert_array_equal(maps[0]["2a"], maps[1]["2a"])
 

@@ -106,7 +106,7 @@ def test_one_bad_picture_does_not_lose_the_others(photos, tmp_path, capsys):
     assert len(lines) == 1
     assert json.loads(lines[0])["predictions"].keys() == {"cats_vs_dogs/sgd"}
     with np.load(tmp_path / "my-cat" / "cats_vs_dogs--sgd.npz") as numbers:
-        assert {name.split("/")[1] for name in numbers.files if name.startswith("grad_cam")} == {"top", "5c"}
+        assert {name.split("/")[1] for name in numbers.files if name.startswith("hires_cam")} == {"top", "5c"}
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,8 @@ def test_a_model_loaded_from_a_file_is_the_same(tmp_path, reference):
     loaded = keras.saving.load_model(tmp_path / "mine.keras")
     mine = Explainer(loaded)(PICTURES[0], targets=[1])
     other = reference[1](PICTURES[0], targets=[1])
-    for layer, maps in other.maps["grad_cam"].items():
-        assert np.abs(mine.maps["grad_cam"][layer] - maps).max() <= 1e-3 * np.abs(maps).max()
+    for layer, maps in other.maps["hires_cam"].items():
+        assert np.abs(mine.maps["hires_cam"][layer] - maps).max() <= 1e-3 * np.abs(maps).max()
 
 
 def test_one_sigmoid_unit_is_explained_by_its_logit():
@@ -59,7 +59,7 @@ def test_one_sigmoid_unit_is_explained_by_its_logit():
     mine, other = (Explainer(model, labels=("no", "yes"))(PICTURES[0], targets=("no",)) for model in (squashed, plain))
     assert np.allclose(mine.logits, other.logits, rtol=1e-4)
     assert mine.probabilities[1] == pytest.approx(float(squashed(PICTURES[0][None].astype("float32"))[0, 0]), rel=1e-4)
-    assert np.allclose(mine.maps["grad_cam"]["top"], other.maps["grad_cam"]["top"], rtol=1e-3, atol=1e-7)
+    assert np.allclose(mine.maps["hires_cam"]["top"], other.maps["hires_cam"]["top"], rtol=1e-3, atol=1e-7)
 
 
 def _ends_in(*steps, activation=None):
@@ -200,8 +200,8 @@ def test_threads_do_not_disturb_each_other(reference):
     from concurrent.futures import ThreadPoolExecutor
 
     explainer = Explainer(reference[0])
-    alone = [explainer(picture, targets=[1]).maps["grad_cam"]["top"] for picture in PICTURES]
+    alone = [explainer(picture, targets=[1]).maps["hires_cam"]["top"] for picture in PICTURES]
     with ThreadPoolExecutor(6) as pool:
-        together = list(pool.map(lambda n: explainer(PICTURES[n % 3], targets=[1]).maps["grad_cam"]["top"], range(24)))
+        together = list(pool.map(lambda n: explainer(PICTURES[n % 3], targets=[1]).maps["hires_cam"]["top"], range(24)))
     for number, found in enumerate(together):
         assert np.array_equal(found, alone[number % 3])

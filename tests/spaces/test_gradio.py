@@ -112,7 +112,7 @@ def test_explain_gives_the_librarys_maps_for_the_layers_and_targets_asked_for(cl
     probabilities, npz, picture = client.predict(*asked, api_name="/explain")
     assert Path(npz).name == "a harbour.npz"
     numbers = dict(np.load(npz))
-    maps = {f"{run}/grad_cam/{layer}/{target}" for run in PAIR for layer in ("5c", "top") for target in ("cat", "dog")}
+    maps = {f"{run}/hires_cam/{layer}/{target}" for run in PAIR for layer in ("5c", "top") for target in ("cat", "dog")}
     others = {f"{run}/{kind}" for run in PAIR for kind in ("logits", "probabilities")}
     assert set(numbers) == maps | others | {"seen"}
     for name in PAIR:
@@ -122,8 +122,8 @@ def test_explain_gives_the_librarys_maps_for_the_layers_and_targets_asked_for(cl
         np.testing.assert_allclose(list(probabilities[name].values()), truth.probabilities, atol=1e-5)
         for layer in ("5c", "top"):
             for row, target in enumerate(("cat", "dog")):
-                value = numbers[f"{name}/grad_cam/{layer}/{target}"]
-                np.testing.assert_allclose(value, truth.maps["grad_cam"][layer][row], atol=1e-5)
+                value = numbers[f"{name}/hires_cam/{layer}/{target}"]
+                np.testing.assert_allclose(value, truth.maps["hires_cam"][layer][row], atol=1e-5)
     with Image.open(picture) as image:
         assert image.format == "PNG"
         assert np.asarray(image.convert("RGB")).std() > 10
@@ -135,8 +135,8 @@ def test_with_nothing_said_the_pair_is_explained_at_every_layer_for_the_class_th
     probabilities, npz, _ = client.predict(handle_file(photograph), api_name="/explain")
     assert list(probabilities) == list(PAIR)
     top = library(PAIR[0]).top
-    maps = {key for key in np.load(npz).files if "/grad_cam/" in key}
-    assert maps == {f"{run}/grad_cam/{layer}/{top}" for run in PAIR for layer in LAYERS}
+    maps = {key for key in np.load(npz).files if "/hires_cam/" in key}
+    assert maps == {f"{run}/hires_cam/{layer}/{top}" for run in PAIR for layer in LAYERS}
 
 
 def test_nothing_else_can_be_called(client, photograph):

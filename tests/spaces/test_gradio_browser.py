@@ -81,7 +81,7 @@ def test_an_upload_is_explained_as_programs_hear_it(look, space, harbour, tmp_pa
     _, npz, _ = client.predict(handle_file(path), list(PAIR), ["5c"], ["dog"], api_name="/explain")
     numbers = np.load(npz)
     for run, shown in zip(PAIR, ("SGD", "Adam"), strict=True):
-        strength = np.abs(numbers[f"{run}/grad_cam/5c/dog"]).max()
+        strength = np.abs(numbers[f"{run}/hires_cam/5c/dog"]).max()
         said = re.search(r"strength ([\d.e−-]+)", tab.evidence(shown).get_attribute("aria-label") or "")
         assert said is not None
         assert float(said[1].replace("−", "-")) == pytest.approx(strength, rel=0.06)
@@ -135,7 +135,7 @@ def test_other_runs_and_the_numbers_of_what_is_shown(look):
     assert download.value.suggested_filename == "parallax-coffee.npz"
     numbers = np.load(io.BytesIO(Path(download.value.path()).read_bytes()))
     runs = ("cats_vs_dogs/sgd", "cats_vs_dogs/sgd-seed1")
-    maps = {f"{run}/grad_cam/{layer}/{target}" for run in runs for layer in LAYERS for target in ("cat", "dog")}
+    maps = {f"{run}/hires_cam/{layer}/{target}" for run in runs for layer in LAYERS for target in ("cat", "dog")}
     assert maps < set(numbers.files)
     tab.ready("coffee")
 

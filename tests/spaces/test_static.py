@@ -190,7 +190,7 @@ def test_maps_of_every_graph_are_pythons(bench, explainers, space):
             assert names[-1] == "top" and (layer is None or names[0] == layer)
             seen.add(len(names))
             for name in names:
-                wanted = there.maps["grad_cam"][name][0]
+                wanted = there.maps["hires_cam"][name][0]
                 assert np.abs(answer["maps"][name].reshape(wanted.shape) - wanted).max() < 1e-2 * np.abs(wanted).max()
     assert seen == {len(graph["layers"]) for graph in space["graphs"]}
 

@@ -118,7 +118,7 @@ def test_runs_part_at_the_layer_where_their_maps_for_the_true_class_agree_least(
     for row in rows[:2]:
         assert row[row["wrong"]] != row["label"]
         maps = [
-            explainer(split.pictures[int(row["index"])], targets=[row["label"]]).maps["grad_cam"]
+            explainer(split.pictures[int(row["index"])], targets=[row["label"]]).maps["hires_cam"]
             for explainer in explainers
         ]
         values = {

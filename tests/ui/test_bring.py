@@ -120,7 +120,7 @@ def test_a_model_stands_beside_a_run_and_takes_the_names_of_its_classes(app, fil
     found = Explainer(model, engine="tensorflow")(samples.samples()[0].path, targets=(0, 1))
     mine = meta(app)["runs"][1]
     assert np.allclose(mine["probabilities"], found.probabilities, atol=1e-4)
-    strengths = [np.abs(maps[0]).max() for maps in found.maps["grad_cam"].values()]
+    strengths = [np.abs(maps[0]).max() for maps in found.maps["hires_cam"].values()]
     assert np.allclose([one["strength"] for one in mine["maps"][0]], strengths, rtol=2e-3)
 
 

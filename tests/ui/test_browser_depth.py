@@ -83,7 +83,7 @@ def test_the_canvas_shows_the_maps_where_their_cells_look(look, explainers, cell
         for name, one in found.items():
             size = len(one.seen)
             canvas = _at_size(pixels(tab.evidence(name)), size)
-            values = one.maps["grad_cam"][layer.name][0]
+            values = one.maps["hires_cam"][layer.name][0]
             top = float(np.abs(values).max() if show == "signed" else values.max())
             right, naive = (
                 render.overlay(one.seen, render.place(values, layer.stride, at, size, cells), top, show == "signed")
@@ -99,7 +99,7 @@ def test_the_canvas_shows_the_maps_where_their_cells_look(look, explainers, cell
 
 def test_another_method_keeps_the_view_and_says_what_it_took(look, explainers):
     tab = look("/#layer=5c&class=cat&labels=0")
-    expect(tab.page.get_by_text(re.compile(r"^Grad-CAM in \d+"))).to_be_visible()
+    expect(tab.page.get_by_text(re.compile(r"^HiResCAM in \d+"))).to_be_visible()
     tab.page.get_by_role("combobox", name="Method").click()
     tab.page.get_by_role("option", name="LayerCAM", exact=True).click()
     expect(tab.page.get_by_text(re.compile(r"^LayerCAM in \d+"))).to_be_visible()

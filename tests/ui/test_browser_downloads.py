@@ -20,9 +20,9 @@ def test_the_numbers_are_those_of_explain(look, explainers):
             name = f"cats_vs_dogs/{run}"
             np.testing.assert_allclose(numbers[f"{name}/logits"], found.logits, rtol=1e-3, atol=1e-3)
             np.testing.assert_allclose(numbers[f"{name}/probabilities"], found.probabilities, atol=1e-4)
-            for layer, maps in found.maps["grad_cam"].items():
+            for layer, maps in found.maps["hires_cam"].items():
                 for target, values in zip(found.targets, maps, strict=True):
-                    ours = numbers[f"{name}/grad_cam/{layer}/{target}"]
+                    ours = numbers[f"{name}/hires_cam/{layer}/{target}"]
                     np.testing.assert_allclose(ours, values, atol=2e-3 * np.abs(values).max())
         assert len(numbers.files) == 1 + 2 * (2 + 18 * 2)
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from explain.explainer import title
+from explain.methods import title
 from tests.explain import pictures
 from tests.ui.tab import pixels
 

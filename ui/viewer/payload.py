@@ -16,7 +16,7 @@ from PIL import Image
 
 from explain import Explanation
 from explain.agreement import agreement, strength
-from explain.explainer import title
+from explain.methods import title
 
 CHANNELS = 24
 """Feature maps sent for a block: the channels that carry most of the score."""

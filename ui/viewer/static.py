@@ -4,6 +4,7 @@
 
     {version, task, method, classes, layers,      as in a payload's description, see viewer.js
      size, view: {fit, source_size}, labels, units,
+     maps (what graphs call a layer's maps, before the slash and its name),
      runs: [{id, name, hue, weights: {file, bytes}}],
      graphs: [{file, bytes, layers}],       from the whole network to its deepest layers; cheaper the fewer they are
      runtime: {file, bytes},                gzip
@@ -28,6 +29,7 @@ from onnx import TensorProto, external_data_helper, helper
 import models
 from explain import Explainer, graph, photo
 from explain.errors import ExplainError
+from explain.methods import DEFAULT
 from models.errors import ModelError
 from ui import runs, samples
 from ui.viewer import bundle
@@ -76,6 +78,7 @@ def assemble(folder: Path, names: Sequence[str] = PAIR) -> None:
         "view": {"fit": card.preprocessing.get("fit", "crop"), "source_size": card.preprocessing.get("source_size")},
         "labels": list(card.labels),
         "units": card.units,
+        "maps": graph.output_of(DEFAULT),
         "runs": [
             {key: run[key] for key in ("id", "name", "hue")} | {"weights": weights[run["id"]]} for run in first["runs"]
         ],
@@ -124,7 +127,9 @@ def _graph(run: models.Run, layers: Sequence[str]) -> onnx.ModelProto:
     That is `share/<layer>` (targets, C): activation x gradient, summed over the cells, as `Explanation.contributions`.
     Activations are (1, C, H, W): onnxruntime computes so, and every turn costs time.
     """
-    proto = graph.write(run.model, run.card.input_size, outputs="all", layers=layers, labels=run.labels, half=True)
+    proto = graph.write(
+        run.model, run.card.input_size, outputs="all", layers=layers, labels=run.labels, half=True, methods=[DEFAULT]
+    )
     turned = {}
     for node in proto.graph.node:
         # Formulas may use what is turned for them; it only is no output any more.
