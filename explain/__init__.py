@@ -2,7 +2,7 @@
 
 explainer = explain.Explainer(model, labels=("cat", "dog"))
 found = explainer("photo.jpg", targets=("cat",))
-found.probabilities, found.maps["grad_cam"]["5c"]
+found.probabilities, found.maps["hires_cam"]["5c"]
 """
 
 import sys

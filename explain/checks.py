@@ -9,6 +9,7 @@ import numpy as np
 
 from explain import compiled, photo
 from explain.errors import LayerError
+from explain.methods import DEFAULT
 
 MOST_IMAGES = 16
 """More photographs say nothing new about a model and would make a check slow."""
@@ -326,7 +327,7 @@ def _maps(flat: Any, images: np.ndarray) -> Iterator[Finding]:
     for image in images[:2]:
         with np.errstate(invalid="ignore"):
             found = explainer(image.astype("uint8"))
-        for layer, maps in found.maps["grad_cam"].items():
+        for layer, maps in found.maps[DEFAULT].items():
             if not np.isfinite(maps).all():
                 broken.add(layer)
             if np.any(maps):
