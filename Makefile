@@ -31,7 +31,8 @@ browser: $(VENV)/dev
 $(VENV)/app: requirements.txt requirements-base.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(INSTALL) -r requirements.txt
-	$(COMPILE)
+	@# pip needs one core for what the tests need besides, and the app does not wait for it.
+	( $(COMPILE) ) &
 	touch $@
 
 $(VENV)/dev: $(VENV)/app requirements-dev.txt

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import pyarrow as pa
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.BidiComponent_pb2 import MixedData
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import ClientConnection, connect
@@ -128,7 +130,7 @@ class Visitor:
             for role, text in MESSAGE.findall(element.html.body):
                 (answer.alerts if role == "alert" else answer.waited).append(html.unescape(text))
         elif kind == "bidi_component":
-            answer.meta = json.loads(element.bidi_component.mixed.json)["meta"]
+            answer.meta = _meta(element.bidi_component.mixed)
             answer.photo = answer.meta.get("photo", {}).get("name", "")
 
     async def _next(self) -> ForwardMsg:
@@ -136,3 +138,10 @@ class Visitor:
         content = await self._socket.recv(decode=False)
         message.ParseFromString(content)
         return message
+
+
+def _meta(mixed: MixedData) -> dict[str, Any]:
+    """What viewer.js is told: see `ui.viewer.streamlit`."""
+    (table,) = mixed.arrow_blobs.values()
+    description = pa.ipc.open_stream(table.data).read_all()["blob"][-1].as_py()
+    return json.loads(description) | json.loads(mixed.json)["about"]

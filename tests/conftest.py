@@ -10,6 +10,9 @@ from pathlib import Path
 
 # As in the app: OpenBLAS threads go on spinning after a product and take a core from the other worker.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# There are as many workers as cores: TensorFlow's threads would only wait for each other.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 if "PARALLAX_GRAPHS" not in os.environ:
     # One folder for all workers of a run and their servers, and none that knows an earlier run.
     os.environ["PARALLAX_GRAPHS"] = tempfile.mkdtemp(prefix="parallax-graphs-")

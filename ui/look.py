@@ -12,6 +12,7 @@ from explain.formulas import FORMULAS
 from explain.methods import DEFAULT, title
 from ui import bring, frame, photographs, runs, samples, uploads, warm_up
 from ui.shown import MOST_MEGABYTES, Photograph, Shown, early, explained
+from ui.viewer.payload import Payload
 from ui.viewer.streamlit import viewer
 
 LOADING = "Loading the two networks"
@@ -189,13 +190,11 @@ def _download(place: Any, photograph: Photograph | None, shown: Shown | None) ->
 
 
 def _show(photograph: Photograph | None, shown: Shown | None, busy: str) -> None:
-    meta: dict[str, Any] = dict(shown.payload.meta) if shown else {"key": "", "runs": []}
-    blobs = list(shown.payload.blobs) if shown else []
-    strip, small = samples.strip(len(blobs))
-    blobs += small
+    payload = shown.payload if shown else Payload({"key": "", "runs": []}, [])
+    strip, small = samples.strip(len(payload.blobs))
     # The turn makes the answer to a click differ from what was there, even where the same photograph stays.
     about = {"samples": strip, "picked": photograph.sample if photograph else "", "turn": st.session_state["turn"]}
-    viewer(meta | about | {"busy": busy}, blobs, on_pick=_pick)
+    viewer(payload, about | {"busy": busy}, small, on_pick=_pick)
 
 
 page()

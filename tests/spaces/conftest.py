@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.spaces.gradio_space import Space, running
+from tests.ui.conftest import browser_type_launch_args, visitor  # noqa: F401
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,6 @@ from playwright.sync_api import Browser
 
 from tests.explain import pictures
 from tests.spaces import layers
-from tests.ui.conftest import browser_type_launch_args  # noqa: F401
 from tests.ui.tab import visit
 
 ROOT = Path(__file__).parents[2]

@@ -17,8 +17,7 @@ from playwright.sync_api import expect
 
 from tests.explain import pictures
 from tests.spaces.gradio_space import PAIR, Space
-from tests.ui.conftest import browser_type_launch_args  # noqa: F401
-from tests.ui.tab import Tab, pixels, visit
+from tests.ui.tab import Tab, leave, pixels, visit
 
 pytestmark = pytest.mark.browser
 
@@ -33,17 +32,18 @@ def space(gradio: Space) -> Space:
 
 
 @pytest.fixture
-def look(space: Space, new_context: Callable) -> Iterator[Callable[..., Tab]]:
+def look(space: Space, visitor: Callable) -> Iterator[Callable[..., Tab]]:
     """Opens the page; whatever a test does there asks no other host and breaks nothing."""
     tabs: list[Tab] = []
 
     def open_tab(address: str = "/", **options) -> Tab:
-        context = new_context(**{"viewport": {"width": 1280, "height": 720}, "reduced_motion": "reduce"} | options)
-        tab = visit(context.new_page(), space.url + address)
+        tab = visit(visitor(**options).new_page(), space.url + address)
         tabs.append(tab)
         return tab.ready()
 
     yield open_tab
+    for tab in tabs:
+        leave(tab)
     for tab in tabs:
         assert not tab.errors
         hosts = {urlsplit(url).netloc for url in tab.requests if urlsplit(url).scheme not in ("data", "blob")}

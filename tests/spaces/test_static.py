@@ -19,7 +19,6 @@ from skimage import data
 
 from tests.explain import pictures
 from tests.spaces.static_space import ISOLATED, ROOT, Bench, assembled, served
-from tests.ui.conftest import browser_type_launch_args  # noqa: F401
 from tests.ui.tab import Tab, pixels, visit
 
 PAIR = ("cats_vs_dogs/sgd", "cats_vs_dogs/adam")

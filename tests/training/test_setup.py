@@ -89,6 +89,9 @@ def reference(plain):
 
 
 def begin(training, backend: str, *wanted: str, **more: str) -> subprocess.Popen:
+    # What a compiler might make of so small a network is not worth its time.
+    flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    more["XLA_FLAGS"] = f"{more.get('XLA_FLAGS', '')} {flags}"
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT), **more}
     arguments = [sys.executable, "-c", SCRIPT, str(training.source), str(training.base), str(training.out), *wanted]
     return subprocess.Popen(

@@ -88,9 +88,9 @@ def sent(monkeypatch) -> None:
     """Every session notes what its page sends to the viewer."""
     viewer = streamlit.viewer
 
-    def noting(meta, *more, **named):
-        st.session_state["sent"] = meta
-        return viewer(meta, *more, **named)
+    def noting(payload, about, *more, **named):
+        st.session_state["sent"] = payload.meta | about
+        return viewer(payload, about, *more, **named)
 
     monkeypatch.setattr(streamlit, "viewer", noting)
 

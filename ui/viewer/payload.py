@@ -9,6 +9,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,11 @@ class Payload:
 
     meta: dict[str, Any]
     blobs: list[bytes]
+
+    @cached_property
+    def description(self) -> bytes:
+        """`meta` as JSON, written once however often the photograph is shown."""
+        return json.dumps(self.meta, separators=(",", ":")).encode()
 
 
 class _Blobs:
