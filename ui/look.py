@@ -190,7 +190,7 @@ def _download(place: Any, photograph: Photograph | None, shown: Shown | None) ->
 
 
 def _show(photograph: Photograph | None, shown: Shown | None, busy: str) -> None:
-    payload = shown.payload if shown else Payload({"key": "", "runs": []}, [])
+    payload = shown.payload if shown else Payload.of({"key": "", "runs": []}, [])
     strip, small = samples.strip(len(payload.blobs))
     # The turn makes the answer to a click differ from what was there, even where the same photograph stays.
     about = {"samples": strip, "picked": photograph.sample if photograph else "", "turn": st.session_state["turn"]}

@@ -54,7 +54,7 @@ def page(pair: list[str]) -> gr.HTML:
             for name in runs.runs_of(task)
         ],
     }
-    value = about | _answer(Payload({"key": "", "runs": []}, []), "", LOADING)
+    value = about | _answer(Payload.of({"key": "", "runs": []}, []), "", LOADING)
     for sample in samples.samples():
         if pair and samples.thumbnail(sample) is not None:
             question = Question(0, sample.label, sample.path.read_bytes(), sample.id, pair, False)

@@ -9,7 +9,6 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,17 +29,23 @@ class Payload:
     """What travels to the viewer.
 
     Attributes:
-        meta: the description, see viewer.js.
+        description: see viewer.js; as JSON, so that it is written once however often the photograph is shown, and is
+            not thousands of objects for every collection of garbage to look through.
         blobs: what it points to by position.
     """
 
-    meta: dict[str, Any]
+    description: bytes
     blobs: list[bytes]
 
-    @cached_property
-    def description(self) -> bytes:
-        """`meta` as JSON, written once however often the photograph is shown."""
-        return json.dumps(self.meta, separators=(",", ":")).encode()
+    @classmethod
+    def of(cls, meta: dict[str, Any], blobs: list[bytes]) -> "Payload":
+        """A payload with this description."""
+        return cls(json.dumps(meta, separators=(",", ":")).encode(), blobs)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The description, read anew each time."""
+        return json.loads(self.description)
 
 
 class _Blobs:
@@ -94,7 +99,7 @@ def payload(
         digest.update(blob)
     meta["key"] = digest.hexdigest()[:16]
     meta["seconds"] = round(max(found.seconds for found in runs.values()), 4)
-    return Payload(meta, blobs.all)
+    return Payload.of(meta, blobs.all)
 
 
 def preview(photo_name: str, source: tuple[int, int], seen: np.ndarray, task: str) -> Payload:
@@ -105,7 +110,8 @@ def preview(photo_name: str, source: tuple[int, int], seen: np.ndarray, task: st
         seen: (S, S, 3) uint8.
     """
     blobs = _Blobs()
-    return Payload({"key": "", "photo": _photo(photo_name, source, seen, blobs), "task": task, "runs": []}, blobs.all)
+    meta = {"key": "", "photo": _photo(photo_name, source, seen, blobs), "task": task, "runs": []}
+    return Payload.of(meta, blobs.all)
 
 
 def png(picture: np.ndarray) -> bytes:
