@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -95,7 +96,7 @@ def predict(photograph: Sent | None, runs: list[str] | None) -> dict[str, dict[s
 @plainly
 def explain(
     photograph: Sent | None, runs: list[str] | None, layers: list[str] | None, targets: list[str] | None
-) -> tuple[dict[str, dict[str, float]], str, Image.Image]:
+) -> tuple[dict[str, dict[str, float]], str, str]:
     """Show where each training of the network looks in a photograph, layer by layer, and how far they agree.
 
     Args:
@@ -115,10 +116,21 @@ def explain(
     first = found[names[0]]
     kept = _layers(first, _list(layers, "layers"))
     found = {run: _only(one, kept, wanted or [first.top]) for run, one in found.items()}
-    # In Gradio's own folder, from which the file goes after a while.
     stem = Path(name).stem or "photograph"
-    place = processing_utils.save_bytes_to_cache(numbers(found), f"{stem}.npz", gr.utils.get_upload_folder())
-    return _probabilities(found), place, comparison.picture(name, found)
+    with TemporaryDirectory() as folder:
+        maps, picture = Path(folder) / f"{stem}.npz", Path(folder) / f"{stem}.png"
+        maps.write_bytes(numbers(found))
+        comparison.picture(name, found).save(picture)
+        return _probabilities(found), _kept(maps), _kept(picture)
+
+
+def _kept(file: Path) -> str:
+    """In Gradio's own folder, from which a file goes after a while.
+
+    It is copied there whole or not at all: who asks the same at the same time is sent the same file, and what Gradio
+    makes of bytes or of a picture would be cut short under the one who came first.
+    """
+    return processing_utils.save_file_to_cache(file, gr.utils.get_upload_folder())
 
 
 def _list(names: Any, what: str) -> list[str]:
