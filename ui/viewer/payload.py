@@ -94,7 +94,7 @@ def payload(
         ],
         "agreement": _agreement(list(runs.values())),
     }
-    digest = hashlib.sha256(json.dumps(meta, default=float).encode())
+    digest = hashlib.sha256(json.dumps(meta).encode())
     for blob in blobs.all:
         digest.update(blob)
     meta["key"] = digest.hexdigest()[:16]
