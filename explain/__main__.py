@@ -118,7 +118,7 @@ def _load(asked: argparse.Namespace, say: Any) -> tuple[dict[str, Any], dict[str
     import models
     from models import quiet
 
-    with quiet.without_collecting():
+    with quiet.only_what_is_used():
         from explain.explainer import Explainer
 
     explainers, runs = {}, {}

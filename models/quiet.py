@@ -3,22 +3,43 @@
 import gc
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
 from pathlib import Path
+
+NEEDLESS = frozenset({"matplotlib", "sklearn"})
+"""What Keras imports where it is installed, for helpers of its own that nothing here uses: its plots and wrappers."""
+
+
+class _Absent(MetaPathFinder):
+    """Says to one thread that these packages are not installed."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        """Raises ModuleNotFoundError for what that thread need not import."""
+        if fullname in NEEDLESS and threading.get_ident() == self._thread:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
 
 
 @contextmanager
-def without_collecting() -> Iterator[None]:
-    """No garbage collection in the block, and none afterwards of what was made in it.
+def only_what_is_used() -> Iterator[None]:
+    """For a block that imports Keras: without a garbage collection, and without packages that nobody will use.
 
     TensorFlow's import makes a million objects and no garbage: to look for some, time and again, takes a third of it.
+    Another third are packages that Keras can do without, and other threads may import meanwhile.
     """
     was_on = gc.isenabled()
     gc.disable()
+    absent = _Absent()
+    sys.meta_path.insert(0, absent)
     try:
         yield
     finally:
+        sys.meta_path.remove(absent)
         gc.freeze()
         if was_on:
             gc.enable()
@@ -33,9 +54,9 @@ def import_keras() -> None:
         return
     kept = os.dup(2)
     try:
-        with Path(os.devnull).open("wb") as nothing, without_collecting():
+        with Path(os.devnull).open("wb") as nothing, only_what_is_used():
             os.dup2(nothing.fileno(), 2)
-        import keras  # noqa: F401
+            import keras  # noqa: F401
     finally:
         os.dup2(kept, 2)
         os.close(kept)

@@ -20,6 +20,9 @@ if "PARALLAX_GRAPHS" not in os.environ:
 
 import pytest
 
+from models.quiet import import_keras
+
+import_keras()
 # Networks are a million objects and no garbage: to look for some, time and again, takes a twelfth of the time.
 gc.set_threshold(50_000, 20, 100)
 

@@ -59,7 +59,7 @@ def _get_ready() -> None:
     with ThreadPoolExecutor(2, "warm-up") as pool:
         try:
             light = pool.submit(_light)
-            with quiet.without_collecting():
+            with quiet.only_what_is_used():
                 importlib.import_module("keras")
             light.result()
             _load(pool)

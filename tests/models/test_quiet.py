@@ -1,7 +1,13 @@
-"""Imports that the garbage collector is not asked about."""
+"""Imports that the garbage collector is not asked about, and that leave out what nobody uses."""
 
 import gc
+import importlib
+import os
+import subprocess
+import sys
+import threading
 import weakref
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +25,7 @@ def a_cycle() -> weakref.ref:
 
 
 def test_nothing_is_collected_meanwhile_and_everything_after():
-    with quiet.without_collecting():
+    with quiet.only_what_is_used():
         assert not gc.isenabled()
         kept = a_cycle()
     try:
@@ -33,14 +39,42 @@ def test_nothing_is_collected_meanwhile_and_everything_after():
 
 
 def test_it_stays_off_where_it_was_off_and_comes_back_after_an_error():
-    with pytest.raises(ImportError), quiet.without_collecting():
+    with pytest.raises(ImportError), quiet.only_what_is_used():
         raise ImportError
     assert gc.isenabled()
     gc.disable()
     try:
-        with quiet.without_collecting():
+        with quiet.only_what_is_used():
             pass
         assert not gc.isenabled()
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+def test_keras_comes_without_what_it_can_do_without_and_both_work_afterwards():
+    code = (
+        "import gc, sys; from models import quiet; quiet.import_keras();"
+        "print(*sorted(quiet.NEEDLESS & set(sys.modules)), gc.isenabled(), gc.get_freeze_count() > 100_000);"
+        "import matplotlib, sklearn"
+    )
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
+    command = [sys.executable, "-c", code]
+    root = Path(__file__).parents[2]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root, env=environment)
+    assert said.stdout.split() == ["True", "True"]
+    assert said.stderr == ""
+
+
+def test_only_the_thread_that_imports_does_without(monkeypatch):
+    monkeypatch.setattr(quiet, "NEEDLESS", frozenset({"this"}))
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    found = []
+    with quiet.only_what_is_used():
+        with pytest.raises(ModuleNotFoundError, match="this"):
+            importlib.import_module("this")
+        other = threading.Thread(target=lambda: found.append(importlib.import_module("this")))
+        other.start()
+        other.join()
+    gc.unfreeze()
+    assert found
