@@ -23,7 +23,8 @@ lint: $(VENV)/dev
 
 unit: $(VENV)/dev browser spaces/static/node_modules
 	$(BIN)/node --test "tests/**/*.test.js"
-	PARALLAX_CHROMIUM="$$(tests/find_browser.sh $(BIN))" $(BIN)/python -m pytest -n 2 --dist loadfile
+	@# Of two cores a third is idle while tests wait for servers and browsers: that is the third worker's.
+	PARALLAX_CHROMIUM="$$(tests/find_browser.sh $(BIN))" $(BIN)/python -m pytest -n 3 --dist loadfile
 
 browser: $(VENV)/dev
 	tests/find_browser.sh $(BIN) --install

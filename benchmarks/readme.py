@@ -108,6 +108,16 @@ def studies() -> str:
     return _table(head, rows)
 
 
+def training() -> str:
+    """What the training benchmark measured."""
+    with (STUDIES / "training_speed" / "table.csv").open(newline="") as file:
+        rows = [
+            [row["recipe"], row["epochs"], row["val_accuracy"], row["cpu_seconds"], row["times_ours"]]
+            for row in csv.DictReader(file)
+        ]
+    return _table(["recipe", "epochs", "validation accuracy", "processor, s", "times ours"], rows)
+
+
 def load() -> str:
     """What the load benchmark measured."""
     head = {
@@ -144,6 +154,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "rates": rates,
     "speed": speed,
     "studies": studies,
+    "training": training,
     "load": load,
     "browser": browser,
 }

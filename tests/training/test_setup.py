@@ -23,6 +23,8 @@ TOLERANCE = 1e-3
 SCRIPT = """
 import json, sys
 from pathlib import Path
+from models.quiet import import_keras
+import_keras()
 import keras
 from tests.training import studies, test_setup
 from training import loop
