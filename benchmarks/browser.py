@@ -6,8 +6,6 @@ A plain file server on this machine and a Chromium without a screen; the camera 
 import csv
 import http.server
 import json
-import os
-import shutil
 import sys
 import tempfile
 import threading
@@ -17,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine
+from benchmarks import chromium, machine
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "assets" / "studies" / "browser"
@@ -81,10 +79,8 @@ def main() -> int:
         _photograph(folder / "drop.png")
         about = machine.describe()
         with _served(folder) as url, sync_playwright() as playwright:
-            own = os.environ.get("PARALLAX_CHROMIUM") or shutil.which("chromium")
-            camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-            arguments = ["--no-sandbox", "--disable-background-networking", *camera]
-            browser = playwright.chromium.launch(executable_path=own, args=arguments)
+            camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+            browser = chromium.launch(playwright, *camera)
             options: Any = {"viewport": {"width": 1280, "height": 720}, "reduced_motion": "reduce"}
             rows, state = measure(browser.new_context(**options), url)
             about |= state | {"chromium": browser.version, "onnxruntime-web": _runtime()}

@@ -1,11 +1,9 @@
 """Take the README's picture: the app itself, in a browser, at one layer of a photograph that scikit-image ships."""
 
-import os
-import shutil
 import sys
 from pathlib import Path
 
-from benchmarks import server
+from benchmarks import chromium, server
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "look.png"
@@ -20,10 +18,7 @@ def main() -> int:
         print("The picture needs Playwright: pip install -r requirements-dev.txt", file=sys.stderr)
         return 2
     with server.running() as app, sync_playwright() as playwright:
-        own = os.environ.get("PARALLAX_CHROMIUM") or shutil.which("chromium")
-        browser = playwright.chromium.launch(
-            executable_path=own, args=["--no-sandbox", "--disable-background-networking"]
-        )
+        browser = chromium.launch(playwright)
         page = browser.new_page(viewport={"width": 1280, "height": 720}, device_scale_factor=1.5)
         page.goto(app.url + VIEW)
         page.locator('.parallax[data-drawn="6d"]').wait_for(timeout=120_000)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 
-NEEDLESS = frozenset({"matplotlib", "sklearn"})
-"""What Keras imports where it is installed, for helpers of its own that nothing here uses: its plots and wrappers."""
+NEEDLESS = frozenset({"matplotlib", "pandas", "sklearn"})
+"""What Keras imports where it is installed, for its own plots, tables and wrappers, which nothing here uses."""
 
 
 class _Absent(MetaPathFinder):
@@ -18,10 +18,13 @@ class _Absent(MetaPathFinder):
 
     def __init__(self) -> None:
         self._thread = threading.get_ident()
+        # TensorFlow looks for JAX, to convert its networks.
+        only_tensorflow = os.environ.get("KERAS_BACKEND") == "tensorflow"
+        self._names = NEEDLESS | {"jax"} if only_tensorflow else NEEDLESS
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:
         """Raises ModuleNotFoundError for what that thread need not import."""
-        if fullname in NEEDLESS and threading.get_ident() == self._thread:
+        if fullname in self._names and threading.get_ident() == self._thread:
             raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
 
 

@@ -13,6 +13,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # There are as many workers as cores: TensorFlow's threads would only wait for each other.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 if "PARALLAX_GRAPHS" not in os.environ:
     # One folder for all workers of a run and their servers, and none that knows an earlier run.
     os.environ["PARALLAX_GRAPHS"] = tempfile.mkdtemp(prefix="parallax-graphs-")
