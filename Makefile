@@ -14,7 +14,9 @@ COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
 app: $(VENV)/app
 	$(BIN)/streamlit run app.py
 
-test: lint unit
+# Both at once: while one process checks types, and while the browser's files come, a core would be idle.
+test: $(VENV)/dev
+	@$(MAKE) --no-print-directory --jobs 2 lint unit
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -38,7 +40,7 @@ $(VENV)/app: requirements.txt requirements-base.txt
 
 $(VENV)/dev: $(VENV)/app requirements-dev.txt
 	$(INSTALL) -r requirements-dev.txt
-	$(COMPILE)
+	( $(COMPILE) ) &
 	touch $@
 
 # The Streamlit app as a folder that can be pushed to a Docker Space as it is.
