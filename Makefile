@@ -9,22 +9,24 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
 
-.PHONY: app test lint unit browser space-docker space-gradio space-static clean
+.PHONY: app test lint scripts unit browser space-docker space-gradio space-static clean
 
 app: $(VENV)/app
 	$(BIN)/streamlit run app.py
 
-# Both at once: while one process checks types, and while the browser's files come, a core would be idle.
+# All at once: while one process checks types, and while the browser's files come, a core would be idle.
 test: $(VENV)/dev
-	@$(MAKE) --no-print-directory --jobs 2 lint unit
+	@$(MAKE) --no-print-directory --jobs 3 lint scripts unit
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-unit: $(VENV)/dev browser spaces/static/node_modules
+scripts: $(VENV)/dev
 	$(BIN)/node --test "tests/**/*.test.js"
+
+unit: $(VENV)/dev browser spaces/static/node_modules
 	@# Of two cores a third is idle while tests wait for servers and browsers: that is the third worker's.
 	PARALLAX_CHROMIUM="$$(tests/find_browser.sh $(BIN))" $(BIN)/python -m pytest -n 3 --dist loadfile
 

@@ -12,14 +12,30 @@ import pytest
 
 from models import Card, ModelError, graphs, load, save
 from models.fingerprint import fingerprint, picture, same
+from models.store import CHECKPOINTS
+from tests.explain.networks import few
 
+ROOT = Path(__file__).parents[2]
 SIZE = 64
 
 
+def small_net(include_top: bool, weights: str | None, input_shape: tuple[int, int, int]) -> keras.Model:
+    """A network as `keras.applications` has them, of few blocks."""
+    return few(input_shape[0])
+
+
 @pytest.fixture(scope="module")
-def model():
+def small():
+    """Its name among `keras.applications`."""
+    keras.applications.SmallNet = small_net
+    yield "SmallNet"
+    del keras.applications.SmallNet
+
+
+@pytest.fixture(scope="module")
+def model(small):
     keras.utils.set_random_seed(3)
-    built = graphs.build("EfficientNetB0", SIZE, 1)
+    built = graphs.build(small, SIZE, 1)
     for layer in built.layers:
         if isinstance(layer, keras.layers.Normalization):
             # The values that a training sets; with the defaults a lost mean would go unseen.
@@ -33,8 +49,8 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def card():
-    return Card("cats_vs_dogs", "test", "EfficientNetB0", ("cat", "dog"), SIZE, 1, head={"dropout": 0.2})
+def card(small):
+    return Card("cats_vs_dogs", "test", small, ("cat", "dog"), SIZE, 1, head={"dropout": 0.2})
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +62,9 @@ def folder(model, card, tmp_path_factory):
 
 def test_a_new_process_gives_the_same_logits(folder):
     code = (
-        "import sys, models; from models.fingerprint import fingerprint;"
+        "import sys, models; from models.quiet import import_keras; import_keras();"
+        "from models.fingerprint import fingerprint; from tests.models.test_store import keras, small_net;"
+        "keras.applications.SmallNet = small_net;"
         "run = models.load(sys.argv[1]); print(*fingerprint(run.model, run.input_size))"
     )
     said = subprocess.run(
@@ -54,10 +72,22 @@ def test_a_new_process_gives_the_same_logits(folder):
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
     )
     here = load(folder).card.fingerprint
     assert np.allclose([float(word) for word in said.stdout.split()], here, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(CHECKPOINTS.glob("*/*")), ids=lambda folder: f"{folder.parent.name}/{folder.name}"
+)
+def test_what_is_shipped_is_small_and_complete(folder):
+    assert {file.name for file in folder.iterdir()} == {"card.json", "history.csv", "model.weights.h5"}
+    assert (folder / "model.weights.h5").stat().st_size < 8e6
+
+
+def test_all_that_is_shipped_is_at_most_80_mb():
+    assert sum(file.stat().st_size for file in CHECKPOINTS.rglob("*") if file.is_file()) <= 80e6
 
 
 def test_weights_are_stored_as_float16_and_little_is_lost(model, folder):
@@ -67,7 +97,6 @@ def test_weights_are_stored_as_float16_and_little_is_lost(model, folder):
     with h5py.File(folder / "model.weights.h5") as file:
         file.visititems(lambda _, item: kinds.add(str(item.dtype)) if hasattr(item, "dtype") else None)
     assert "float32" not in kinds
-    assert (folder / "model.weights.h5").stat().st_size < 8.0e6
     run = load(folder)
     for stored, own in zip(run.model.get_weights(), model.get_weights(), strict=True):
         # Dropout's generator has integers of its own.
@@ -77,7 +106,7 @@ def test_weights_are_stored_as_float16_and_little_is_lost(model, folder):
 def test_the_fingerprint_catches_other_weights(folder, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(folder, other)
-    stranger = graphs.build("EfficientNetB0", SIZE, 1)
+    stranger = graphs.build("SmallNet", SIZE, 1)
     stranger.save_weights(other / "model.weights.h5")
     with pytest.raises(ModelError, match="not those of its card"):
         load(other)

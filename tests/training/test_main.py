@@ -27,7 +27,13 @@ def asked(*words: object, before: str = "") -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", code, *map(str, words)], cwd=ROOT, capture_output=True, text=True)
 
 
-TINY = "import keras; from tests.training import studies; keras.applications.TinyNet = studies.tiny_net"
+TINY = """
+from models.quiet import import_keras
+import_keras()
+import keras
+from tests.training import studies
+keras.applications.TinyNet = studies.tiny_net
+"""
 
 
 def test_evaluate_prints_one_line_of_json_and_nothing_else(whole, hub_folder):

@@ -57,6 +57,8 @@ def test_a_killed_training_goes_on_to_the_same_end(training, whole, epoch):
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
+from models.quiet import import_keras
+import_keras()
 import keras
 from tests.training import studies
 from training.loop import train
