@@ -90,14 +90,16 @@ def layers_of(model: Any) -> tuple[Layer, ...]:
     """
     views = _views(model)
     names = [layer.name for layer in model.layers]
-    chosen = _efficientnet(names) or _stages(model)
+    efficientnet = _efficientnet(names)
+    chosen = efficientnet or _stages(model)
     if not chosen:
         raise LayerError(f"{model.name} has no layer with rows and columns, so there is nothing to map.")
     found = []
     for name, keras_name in chosen.items():
         layer = model.get_layer(keras_name)
         view = views[keras_name]
-        block = _block(model, name, names) if BLOCK.match(keras_name) else None
+        # Other networks may call their layers as EfficientNets do.
+        block = _block(model, name, names) if efficientnet and BLOCK.match(keras_name) else None
         shape = tuple(int(side) for side in layer.output.shape[1:])
         found.append(Layer(name, keras_name, shape, view.stride, view.reach, view.centre, block))  # type: ignore[arg-type]
     return tuple(found)

@@ -2,6 +2,7 @@
 
 import gc
 import io
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -75,11 +76,11 @@ def runs_of(task: str) -> list[str]:
 
 
 def title(name: str) -> str:
-    """What a run is called on the page: `SGD`, `Adam`, `Adam seed 1`; a guest as its visitor calls it."""
+    """What a run is called on the page: `SGD`, `Adam seed 1`, `CNN3`; a guest as its visitor calls it."""
     if name in guests:
         return guests[name].title
-    optimizer, *rest = name.split("/")[1].split("-")
-    words = [{"sgd": "SGD", "adam": "Adam"}.get(optimizer, optimizer), *rest]
+    first, *rest = name.split("/")[1].split("-")
+    words = ["Adam" if first == "adam" else first.upper() if re.fullmatch(r"sgd|cnn\d", first) else first, *rest]
     return " ".join(words).replace("seed", "seed ")
 
 

@@ -133,3 +133,17 @@ def test_other_networks_give_the_last_activation_of_each_size():
     assert [layer.stride for layer in layers_of(mobile)] == [2, 4, 8, 16, 32]
     residual = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(64, 64, 3))
     assert layers_of(residual)[-1].keras_name == "conv5_block3_out"
+
+
+def test_layers_that_are_only_called_as_those_of_efficientnets_are_no_blocks():
+    """The networks from scratch call their convolutions `block1a_conv`."""
+    from models import graphs
+
+    layers = layers_of(graphs.build("CNN3", 32, 10))
+    assert [(layer.name, layer.shape[:2]) for layer in layers] == [
+        ("block1a_activation", (32, 32)),
+        ("block2b_activation", (16, 16)),
+        ("block3b_activation", (8, 8)),
+        ("block4a_activation", (4, 4)),
+    ]
+    assert not any(layer.block or layer.gates for layer in layers)

@@ -45,6 +45,7 @@ def test_cats_and_dogs_come_first_and_the_pair_before_other_seeds(checkpoints):
     names = [name.split("/")[1] for name in runs.runs_of("cats_vs_dogs")]
     assert names == ["sgd", "adam", "sgd-seed1", "adam-seed1"]
     assert [runs.title(name) for name in runs.runs_of("cats_vs_dogs")] == ["SGD", "Adam", "SGD seed 1", "Adam seed 1"]
+    assert [runs.title(f"cifar10/{run}") for run in ("cnn3", "tuned")] == ["CNN3", "tuned"]
 
 
 def test_a_damaged_card_is_left_out(checkpoints, tmp_path):
