@@ -10,7 +10,7 @@ from pathlib import Path
 
 # As in the app: OpenBLAS threads go on spinning after a product and take a core from the other worker.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# There are as many workers as cores: TensorFlow's threads would only wait for each other.
+# There are more workers than cores: TensorFlow's threads would only wait for each other.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
