@@ -7,7 +7,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # pip compiles file after file, tests of the packages too; all cores do it in a third of the time without those. A file
 # that is no Python for this version (there are some) does not matter until somebody imports it.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
-COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
+COMPILE = ( $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true ) &
 
 .PHONY: app test lint scripts unit browser space-docker space-gradio space-static clean
 
@@ -37,12 +37,12 @@ $(VENV)/app: requirements.txt requirements-base.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(INSTALL) -r requirements.txt
 	@# pip needs one core for what the tests need besides, and the app does not wait for it.
-	( $(COMPILE) ) &
+	$(COMPILE)
 	touch $@
 
 $(VENV)/dev: $(VENV)/app requirements-dev.txt
 	$(INSTALL) -r requirements-dev.txt
-	( $(COMPILE) ) &
+	$(COMPILE)
 	touch $@
 
 # The Streamlit app as a folder that can be pushed to a Docker Space as it is.

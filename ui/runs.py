@@ -2,7 +2,6 @@
 
 import gc
 import io
-import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -80,7 +79,8 @@ def title(name: str) -> str:
     if name in guests:
         return guests[name].title
     first, *rest = name.split("/")[1].split("-")
-    words = ["Adam" if first == "adam" else first.upper() if re.fullmatch(r"sgd|cnn\d", first) else first, *rest]
+    called = {"sgd": "SGD", "adam": "Adam", "cnn1": "CNN1", "cnn2": "CNN2", "cnn3": "CNN3"}
+    words = [called.get(first, first), *rest]
     return " ".join(words).replace("seed", "seed ")
 
 

@@ -37,6 +37,11 @@ def few(size: int | None, name: str = "tiny") -> keras.Model:
     return tiny(size, name, FEW_BLOCKS)
 
 
+def small_net(include_top: bool, weights: str | None, input_shape: tuple[int, int, int]) -> keras.Model:
+    """`few` as the networks of `keras.applications` are called."""
+    return few(input_shape[0])
+
+
 def classifier(backbone: keras.Model, units: int = 3, norm: bool = False, activation: str | None = None) -> keras.Model:
     """A flat classifier on the backbone, every variable drawn at random, BatchNorm statistics too."""
     features = keras.layers.GlobalAveragePooling2D()(backbone.output)

@@ -13,15 +13,10 @@ import pytest
 from models import Card, ModelError, graphs, load, save
 from models.fingerprint import fingerprint, picture, same
 from models.store import CHECKPOINTS
-from tests.explain.networks import few
+from tests.explain.networks import small_net
 
 ROOT = Path(__file__).parents[2]
 SIZE = 64
-
-
-def small_net(include_top: bool, weights: str | None, input_shape: tuple[int, int, int]) -> keras.Model:
-    """A network as `keras.applications` has them, of few blocks."""
-    return few(input_shape[0])
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +58,7 @@ def folder(model, card, tmp_path_factory):
 def test_a_new_process_gives_the_same_logits(folder):
     code = (
         "import sys, models; from models.quiet import import_keras; import_keras();"
-        "from models.fingerprint import fingerprint; from tests.models.test_store import keras, small_net;"
+        "from models.fingerprint import fingerprint; import keras; from tests.explain.networks import small_net;"
         "keras.applications.SmallNet = small_net;"
         "run = models.load(sys.argv[1]); print(*fingerprint(run.model, run.input_size))"
     )

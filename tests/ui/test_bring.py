@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 import models
 from explain import compiled
 from models import Card, Run, save
-from tests.explain.networks import few
+from tests.explain.networks import small_net
 from tests.models.a_hub import State, serving
 from tests.ui import strangers
 from ui import bring, guests, runs, warm_up
@@ -22,11 +22,6 @@ from ui.viewer import streamlit
 
 PAGE = Path(__file__).parents[2] / "ui" / "navigation.py"
 LABELS = ("cat", "dog")
-
-
-def small_net(include_top: bool, weights: str | None, input_shape: tuple[int, int, int]) -> keras.Model:
-    """A network as `keras.applications` has them: the backbone of the strangers."""
-    return few(input_shape[0])
 
 
 @pytest.fixture(scope="module")
