@@ -23,7 +23,6 @@ import pytest
 
 from models.quiet import import_keras
 
-import_keras()
 # Networks are a million objects and no garbage: to look for some, time and again, takes a twelfth of the time.
 gc.set_threshold(50_000, 20, 100)
 
@@ -48,10 +47,16 @@ def shipped():
     return {name: models.load(name) for name in names}
 
 
-SHARED = {"tests/ui/test_browser_": "app", "tests/spaces/test_gradio": "gradio"}
+SHARED = {"tests/ui/test_browser_": "app", "tests/ui/test_corpus": "app", "tests/spaces/test_gradio": "gradio"}
 """Files that share a server, by how their paths begin; every other file is a group of its own."""
 LONG = ("app", "tests/ui/test_bring.py", "gradio", "tests/spaces/test_static.py", "tests/spaces/test_docker.py")
 """Groups that come first: what is short comes last, so that all workers end together."""
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Where tests are collected, Keras comes first and quietly; who only hands them out to workers needs none."""
+    if hasattr(session.config, "workerinput") or not session.config.getoption("numprocesses", None):
+        import_keras()
 
 
 def group_of(nodeid: str) -> str:

@@ -75,13 +75,13 @@ def one_by_one(shipped, explained):
     maps = {}
     for name, run in shipped.items():
         found = explained[name, "tensorflow"][1]
-        image = tf.constant(found.seen[None].astype("float32"))
-        for layer in found.layers:
-            both = keras.Model(run.model.input, [run.model.get_layer(layer.keras_name).output, run.model.output])
+        outputs = [run.model.get_layer(layer.keras_name).output for layer in found.layers]
+        activations = keras.Model(run.model.input, outputs)(found.seen[None].astype("float32"), training=False)
+        for layer, output, activation in zip(found.layers, outputs, activations, strict=True):
+            rest = keras.Model(output, run.model.output)
             with tf.GradientTape() as tape:
-                tape.watch(image)
-                activation, logit = both(image, training=False)
-                score = logit[:, 0]
+                tape.watch(activation)
+                score = rest(activation, training=False)[:, 0]
             weights = tf.reduce_mean(tape.gradient(score, activation)[0], axis=(0, 1))
             maps[name, layer.name] = tf.reduce_sum(activation[0] * weights, axis=-1).numpy()
     return maps

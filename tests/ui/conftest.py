@@ -163,10 +163,7 @@ def first_visit(server: Server, browser: Browser) -> list[dict]:
 
 @pytest.fixture(scope="session")
 def explainers(shipped: dict) -> dict:
-    """The shipped pair, explained by TensorFlow's tape: another engine than the app's."""
+    """The shipped pair, explained by the library: what the page must show."""
     from explain import Explainer
 
-    return {
-        name.split("/")[1]: Explainer(run.model, labels=run.labels, engine="tensorflow")
-        for name, run in shipped.items()
-    }
+    return {name.split("/")[1]: Explainer(run.model, labels=run.labels, threads=1) for name, run in shipped.items()}

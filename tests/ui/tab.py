@@ -4,6 +4,7 @@ import base64
 import io
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -56,8 +57,11 @@ class Tab:
         """Wait until the evidence at a layer is drawn and nothing moves."""
         expect(self.page.locator(".parallax")).to_have_attribute("data-drawn", layer)
 
-    def upload(self, name: str, content: bytes) -> None:
-        file = FilePayload(name=name, mimeType="application/octet-stream", buffer=content)
+    def upload(self, name: str, content: bytes | Path) -> None:
+        """Give the page a file of these bytes, or, where it is large and Playwright would spell it out, of a path."""
+        file = content
+        if isinstance(content, bytes):
+            file = FilePayload(name=name, mimeType="application/octet-stream", buffer=content)
         field = self.page.locator("input[type=file]")
         # The last one's field goes when the next one stands.
         expect(field).to_have_count(1)
