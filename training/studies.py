@@ -123,6 +123,11 @@ def results(recipe: Recipe, checkpoints: Path, studies: Path) -> list[Result]:
     return found
 
 
+def comparable(recipe: Recipe, found: Sequence[Result]) -> list[Result]:
+    """The runs that tell the study's own classes apart: one on a few of them, a dry run, is better for that alone."""
+    return [one for one in found if not recipe.labels or one.card.labels == recipe.labels]
+
+
 def write(recipe: Recipe, checkpoints: Path, studies: Path) -> Path:
     """Write table, curves and note of a study; returns their folder.
 
@@ -139,7 +144,7 @@ def write(recipe: Recipe, checkpoints: Path, studies: Path) -> Path:
     tables.write(out / "table.csv", columns, rows)
     epochs = [{"run": one.run} | _shown(row) for one in found for row in one.history]
     tables.write(out / recipe.curves, CURVES, epochs)
-    draw(recipe, found, out / "curves.png")
+    draw(recipe, comparable(recipe, found) or found, out / "curves.png")
     trials = tables.read(out / "search.csv")
     (out / "note.md").write_text(note(recipe, found, rows, trials), encoding="utf-8")
     return out
@@ -159,7 +164,7 @@ def note(
         rows: of the table.
         trials: of the random search, best first, where there was one.
     """
-    best = max(found, key=lambda one: one.split("validation", "accuracy"))
+    best = max(comparable(recipe, found) or found, key=lambda one: one.split("validation", "accuracy"))
     lines = [
         f"# {recipe.task}",
         recipes.describe(recipe.task),

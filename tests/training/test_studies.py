@@ -1,6 +1,7 @@
 """A study's table, curves and note say what its cards and histories say, and nothing else."""
 
 import csv
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -158,6 +159,20 @@ def test_no_two_runs_look_alike_and_none_needs_its_colour(recipe):
     styles = curves._styles(results)
     assert len({marker for _, marker, _ in styles.values()}) == len(runs)
     assert {colour for colour, _, _ in styles.values()} == {"#0072B2", "#D55E00"}
+
+
+def test_a_dry_run_on_other_classes_is_told_and_never_the_best(recipe, places, monkeypatch, capsys):
+    put(places[1] / "made" / "runs" / "steady", recipe, "steady", [0.99], labels=("cat", "no cat"))
+    shown = []
+    monkeypatch.setattr(studies, "draw", lambda recipe, results, path: shown.extend(one.run for one in results))
+    out = studies.write(recipe, *places)
+    assert [row["run"] for row in read(out / "table.csv")] == ["sgd", "adam", "steady"]
+    assert "the best on validation is `adam`" in (out / "note.md").read_text()
+    assert shown == ["sgd", "adam"]
+    monkeypatch.setattr(command, "CHECKPOINTS", places[0])
+    monkeypatch.setattr(tables, "STUDIES", places[1])
+    assert command.main(["list", "made"]) == 0
+    assert re.search(r"ours: .*0\.9000.* by adam", capsys.readouterr().out)
 
 
 def test_of_many_runs_the_best_are_drawn(recipe, tmp_path, monkeypatch):
