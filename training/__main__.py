@@ -128,7 +128,9 @@ def _list(asked: argparse.Namespace) -> int:
             f"{task}  {recipe.architecture}, {classes}, {recipe.input_size} px, {recipe.epochs} epochs of "
             f"{recipe.hub}\n  original: {recipe.original}"
         )
-        best = max(comparable(recipe, [*found.values()]), key=lambda one: one.split("validation", "accuracy"), default=None)
+        best = max(
+            comparable(recipe, [*found.values()]), key=lambda one: one.split("validation", "accuracy"), default=None
+        )
         print(f"  ours: {f'{_accuracies(best.card)} by {best.run}' if best else 'nothing trained yet'}")
         many = len(recipe.plans) > MOST_LISTED and not asked.task
         for run, plan in recipe.plans.items():

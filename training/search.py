@@ -119,6 +119,11 @@ def _network(
 
         def fit(self, hp: Any, model: Any, *_: Any, callbacks: Sequence[Any], **__: Any) -> dict[str, float]:
             begun = time.perf_counter()
+            chosen = ", ".join(
+                f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+                for name, value in hp.values.items()
+            )
+            say(f"a trial of {chosen}")
             wanted: dict[str, Any] = {"monitor": "val_accuracy", "mode": "max"}
             history = model.fit(
                 Epochs(hp.get("batch_size")),
@@ -135,6 +140,12 @@ def _network(
                 verbose=0,
                 callbacks=[
                     *callbacks,
+                    keras.callbacks.LambdaCallback(
+                        on_epoch_end=lambda epoch, logs: say(
+                            f"  epoch {epoch + 1} of at most {hp.get('epochs')}: loss {logs['loss']:.4f}, "
+                            f"validation {logs['val_accuracy']:.4f}"
+                        )
+                    ),
                     keras.callbacks.EarlyStopping(patience=space.patience, **wanted),
                     keras.callbacks.ReduceLROnPlateau(
                         factor=space.reduction, patience=max(1, space.patience // 2), **wanted
@@ -143,7 +154,7 @@ def _network(
             ).history
             best = max(range(len(history["val_accuracy"])), key=history["val_accuracy"].__getitem__)
             said = {name: history[name][best] for name in ("val_accuracy", "val_loss")}
-            say(f"{hp.values}: validation {said['val_accuracy']:.4f} after {len(history['loss'])} epochs")
+            say(f"{chosen}: validation {said['val_accuracy']:.4f} after {len(history['loss'])} epochs")
             return said | {"epochs_trained": len(history["loss"]), "seconds": time.perf_counter() - begun}
 
     class Epochs(keras.utils.PyDataset):

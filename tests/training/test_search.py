@@ -1,6 +1,7 @@
 """A random search is of what the recipe says, goes on after a stop, and looks at the test split once."""
 
 import csv
+import re
 from dataclasses import replace
 
 import keras
@@ -37,7 +38,7 @@ def searched(recipe, hub_folder, tmp_path_factory):
 
     def stop(line):
         said.append(line)
-        if len(said) == 2:
+        if len(_ended(said)) == 2:
             raise KeyboardInterrupt
 
     def noting(model, split, recipe) -> Evaluation:
@@ -59,10 +60,25 @@ def searched(recipe, hub_folder, tmp_path_factory):
 def test_a_stopped_search_goes_on_and_trains_no_trial_twice(searched):
     said, rows, _ = searched
     # Two before the stop, of which the second was lost; it again after; then the sentence on the best.
-    assert len(said) == 4
-    assert said[2] == said[1]
-    assert said[3].startswith("best of 2")
+    first, lost, again = _ended(said)
+    assert first != lost == again
+    assert said[-1].startswith("best of 2")
     assert len({row["trial"] for row in rows}) == 2
+
+
+def test_a_trial_says_what_it_tries_and_every_epoch(searched):
+    said, rows, _ = searched
+    begun = [line for line in said if line.startswith("a trial of ")]
+    assert len(begun) == 3 and begun[1] == begun[2]
+    for row in rows:
+        assert any(f"optimizer {row['optimizer']}" in line and row["learning_rate"] in line for line in begun)
+    epochs = [line for line in said if re.match(r"  epoch \d of at most \d: loss \d.* validation [01]\.\d{4}$", line)]
+    trained = sum(int(re.search(r"after (\d) epochs$", line)[1]) for line in _ended(said))
+    assert len(epochs) == trained
+
+
+def _ended(said: list[str]) -> list[str]:
+    return [line for line in said if re.search(r"after \d epochs$", line)]
 
 
 def test_trials_are_drawn_from_the_space(searched):
