@@ -11,6 +11,7 @@ from pathlib import Path
 from models import CHECKPOINTS
 from models.card import Card
 from training import recipes, tables
+from training import studies as study
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -91,7 +92,9 @@ def studies() -> str:
     for task in recipes.names():
         recipe = recipes.find(task)
         trained = tables.read(STUDIES / task / "table.csv")
-        best = max(trained, key=lambda row: float(row["val_accuracy"]), default={})
+        alike = {one.run for one in study.comparable(recipe, study.results(recipe, CHECKPOINTS, STUDIES))}
+        judged = [row for row in trained if row["run"] in alike]
+        best = max(judged, key=lambda row: float(row["val_accuracy"]), default={})
         title = recipes.describe(task).splitlines()[0].rstrip(".")
         rows.append(
             [
