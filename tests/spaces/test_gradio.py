@@ -27,6 +27,7 @@ from PIL import Image
 from tests.apart import run_apart
 from tests.corpus import corpus
 from tests.explain import pictures
+from tests.memory import resident
 from tests.spaces.gradio_space import PAIR, ROOT, Space
 
 CANCELLED = (asyncio.CancelledError, concurrent.futures.CancelledError)
@@ -231,18 +232,12 @@ def test_a_hundred_bad_files_leave_the_server_as_it_was(space, client, photograp
                 assert re.fullmatch(r"[^\n]+\.", str(refusal)), refusal
                 assert str(refusal).count(". ") == 0
                 assert "our side" not in str(refusal)
-        memory = memory or _resident(space.pid)
+        memory = memory or resident(space.pid)
     assert len(paths) > 100
     assert 20 < answered < len(paths) - 60
-    assert _resident(space.pid) <= 1.1 * memory
+    assert resident(space.pid) <= 1.1 * memory
     assert client.predict(handle_file(photograph), api_name="/predict") == before
     assert "Traceback" not in space.log.read_text(errors="replace")
-
-
-def _resident(pid: int) -> int:
-    """Pages of memory that a process holds."""
-    file = Path(f"/proc/{pid}/statm")
-    return int(file.read_text().split()[1]) if file.exists() else 1
 
 
 def test_a_file_of_the_server_is_not_a_photograph(space):

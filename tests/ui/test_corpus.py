@@ -7,6 +7,7 @@ from benchmarks.visitor import Answer, Visitor
 from tests.apart import run_apart
 from tests.corpus import corpus
 from tests.explain import pictures
+from tests.memory import resident
 
 
 def test_hundreds_of_bad_files_get_a_picture_or_a_sentence_and_leave_the_server_as_it_was(server):
@@ -45,10 +46,5 @@ async def _send(server, files: list[tuple[str, bytes]]) -> tuple[list[Answer], l
         for number, (name, content) in enumerate([("good.png", good), *files, ("good.png", good)]):
             answers.append(await visitor.upload(name, content))
             if number % 50 == 49 or number > len(files):
-                memory.append(_resident(server.pid))
+                memory.append(resident(server.pid))
     return answers, memory
-
-
-def _resident(pid: int) -> int:
-    file = Path(f"/proc/{pid}/statm")
-    return int(file.read_text().split()[1]) if file.exists() else 1
