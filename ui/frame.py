@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import streamlit as st
 
@@ -22,14 +23,11 @@ def toolbar() -> Iterator[None]:
         yield
 
 
-def choose_task() -> str:
-    """The task that pages show; the address names it."""
-    return st.selectbox(
-        "Task",
-        runs.tasks(),
-        format_func=runs.task_title,
-        key="task",
-        bind="query-params",
-        label_visibility="collapsed",
-        width=220,
-    )
+def choose_task(**looks: Any) -> str:
+    """The task that pages show; the address names it, by its title or as the command line does."""
+    asked = st.query_params.get("task")
+    if asked in runs.tasks() and asked != runs.task_title(asked):
+        st.query_params["task"] = runs.task_title(asked)
+        st.rerun()
+    looks = {"label_visibility": "collapsed", "width": 220} | looks
+    return st.selectbox("Task", runs.tasks(), format_func=runs.task_title, key="task", bind="query-params", **looks)

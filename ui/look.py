@@ -144,11 +144,10 @@ def _sample(sample: samples.Sample) -> Photograph:
 
 
 def _choose_runs() -> tuple[str, list[str]]:
-    tasks = runs.tasks()
     choice = st.popover("Runs", icon=":material/compare:")
     bring.offer()
     with choice:
-        task = st.selectbox("Task", tasks, format_func=runs.task_title, key="task", bind="query-params")
+        task = frame.choose_task(label_visibility="visible", width="stretch")
         names = [name.split("/")[1] for name in runs.runs_of(task)] + list(bring.kept())
         sides: dict[str, Any] = {"format_func": bring.title, "bind": "query-params"}
         left = st.selectbox("Left", names, key="left", **sides)

@@ -1,0 +1,47 @@
+"""What all pages share."""
+
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from ui import errors, runs
+
+TASKS = ("cats_vs_dogs", "food101", "cifar10")
+
+
+def page() -> None:
+    from ui import frame
+
+    frame.choose_task()
+
+
+def chosen(address: str) -> str:
+    """The task that a page shows at an address; whoever copies the address that it then has gets the same again."""
+    app = AppTest.from_function(page, default_timeout=60)
+    app.query_params |= dict(parse_qsl(urlsplit(address).query))
+    app.run()
+    assert not app.exception
+    task = app.selectbox[0].value
+    said = app.query_params.get("task", [])
+    first = [runs.task_title(runs.tasks()[0])]
+    assert ([said] if isinstance(said, str) else said or first) == [runs.task_title(task)]
+    return task
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_address_names_a_task_by_its_title_or_as_the_command_line_does(task):
+    assert chosen(f"./?photo=chelsea&task={runs.task_title(task)}") == task
+    assert chosen(f"./?photo=chelsea&task={task}") == task
+
+
+def test_without_a_task_or_with_a_strange_one_it_is_the_first():
+    assert chosen("./") == runs.tasks()[0]
+    assert chosen("./?task=%3Cb%3E") == runs.tasks()[0]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_picture_of_the_errors_page_opens_in_its_task(task):
+    meta, _ = errors.contents(task, errors.STUDIES / f"{task}_errors")
+    pictures = [picture for group in meta["groups"] for picture in group["pictures"]]
+    assert chosen(pictures[0]["href"]) == chosen(pictures[-1]["href"]) == task
