@@ -27,8 +27,9 @@ def nested(path: Path, units: int = 2, size: int = SIZE) -> keras.Model:
             layer.adapt_mean.assign([0.485, 0.456, 0.406])
             layer.adapt_variance.assign([0.229**2, 0.224**2, 0.225**2])
             layer.finalize_state()
-    head = keras.layers.Dense(units, bias_initializer=keras.initializers.RandomNormal(0, 0.3))
-    model = keras.Sequential([keras.Input((size, size, 3)), backbone, keras.layers.GlobalAveragePooling2D(), head])
+    model = keras.Sequential(
+        [keras.Input((size, size, 3)), backbone, keras.layers.GlobalAveragePooling2D(), _head(units)]
+    )
     seen = [photo.see(photo.read(sample.path), size) for sample in samples.samples()[:4]]
     model(np.stack(seen).astype("float32"), training=True)
     model.save(path)
@@ -40,6 +41,21 @@ def untrained(path: Path) -> None:
     image = keras.Input((SIZE, SIZE, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(few(SIZE)(image))
     keras.Model(image, keras.layers.Dense(2)(pooled)).save(path)
+
+
+def long_names(path: Path) -> None:
+    """Four convolutions whose layers are called at length."""
+    keras.utils.set_random_seed(3)
+    image = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Rescaling(1 / 255)(image)
+    for number in range(1, 5):
+        x = keras.layers.Conv2D(8, 3, 2, padding="same", activation="relu", name=f"convolution_number_{number}")(x)
+    keras.Model(image, _head(2)(keras.layers.GlobalAveragePooling2D()(x))).save(path)
+
+
+def _head(units: int) -> keras.layers.Layer:
+    """As a training leaves it: nobody's biases are zero."""
+    return keras.layers.Dense(units, bias_initializer=keras.initializers.RandomNormal(0, 0.3))
 
 
 def with_a_program(path: Path) -> None:

@@ -11,6 +11,8 @@ const MARGIN = 22;
 const LINE = { top: 15, bottom: 48 };
 const BASE = 58;
 const TICKS = 73;
+/** Letters of a name that has room in large type; block names are shorter, those of other networks' layers are not. */
+const LONG = 6;
 
 /** Where a position 0..n-1 stands on an axis so wide; it is where the browser puts the range's thumb. */
 export function tickAt(position, count, width) {
@@ -43,6 +45,11 @@ export function stages(layers) {
     else found.push({ from: index, to: index, height, width });
   });
   return found;
+}
+
+/** Whether names lie on each other: `middles` are where they stand, `halves` half of how wide they are written. */
+export function crowded(middles, halves) {
+  return middles.some((x, k) => k > 0 && middles[k - 1] + halves[k - 1] > x - halves[k] + 1);
 }
 
 /** The control. `move(index)` is called on every step; `draw` and `place` put data into it. */
@@ -85,13 +92,26 @@ export function depthControl({ move, toggle, text }) {
   let width = 0;
   let close = false;
   let moving = {};
+  let names = [];
+  let written = [];
 
-  const halfOf = (label) => (label.length > 2 ? 21 : 15) * (close ? 0.72 : 1);
+  /** Half the width of the box around a name. */
+  const halfOf = (index) =>
+    Math.max((layers[index].name.length > 2 ? 21 : 15) * (close ? 0.72 : 1), written[index] + 5);
 
   /** The middle of a name under its tick; where ticks are close, long names give way to the outside. */
-  function nameAt(x, label) {
-    const aside = close && label.length > 2 ? (x < width / 2 ? -6 : 6) : 0;
-    return Math.min(width - halfOf(label) - 1, Math.max(halfOf(label) + 1, x + aside));
+  function nameAt(x, index) {
+    const half = halfOf(index);
+    const aside = close && layers[index].name.length > 2 ? (x < width / 2 ? -6 : 6) : 0;
+    return Math.min(width - half - 1, Math.max(half + 1, x + aside));
+  }
+
+  /** Puts every name under its tick; where they would lie on each other, only that of the chosen layer is shown. */
+  function spread(at) {
+    written = names.map((one) => one.getComputedTextLength() / 2);
+    const middles = names.map((_, index) => nameAt(at(index), index));
+    middles.forEach((x, index) => names[index].setAttribute("x", String(x)));
+    axis.classList.toggle("px-crowded", crowded(middles, written));
   }
 
   function needle(hues) {
@@ -108,6 +128,7 @@ export function depthControl({ move, toggle, text }) {
   function draw(payload, hues) {
     ({ layers, line } = payload);
     if (!range.clientHeight || !layers.length) return;
+    node.classList.toggle("px-long", layers.some((layer) => layer.name.length > LONG));
     width = (range.clientWidth * HEIGHT) / range.clientHeight;
     range.max = String(layers.length - 1);
     const at = (index) => tickAt(index, layers.length, width);
@@ -135,14 +156,13 @@ export function depthControl({ move, toggle, text }) {
       parts.push(svg("polyline", { class: "px-line", points }));
       for (const { index, value: v } of stretch) parts.push(svg("circle", { class: "px-dot", cx: at(index), cy: heightOf(v), r: 2.4 }));
     }
-    layers.forEach((layer, index) => {
-      parts.push(
-        svg("line", { class: "px-tick", x1: at(index), x2: at(index), y1: BASE - 3, y2: BASE + 3 }),
-        svg("text", { class: "px-tick-name", x: nameAt(at(index), layer.name), y: TICKS + 2.5, text: layer.name }),
-      );
+    layers.forEach((_, index) => {
+      parts.push(svg("line", { class: "px-tick", x1: at(index), x2: at(index), y1: BASE - 3, y2: BASE + 3 }));
     });
+    names = layers.map(({ name: label }) => svg("text", { class: "px-tick-name", y: TICKS + 2.5, text: label }));
     axis.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
-    axis.replaceChildren(...parts, ...needle(hues));
+    axis.replaceChildren(...parts, ...names, ...needle(hues));
+    spread(at);
   }
 
   /** Puts the needle at a position between layers, and the readings at the layer `index`. */
@@ -168,8 +188,9 @@ export function depthControl({ move, toggle, text }) {
       eye.setAttribute("cy", String(y));
     });
     for (const [key, at] of [["x1", x], ["x2", x], ["y1", y + 9], ["y2", TICKS - 12]]) moving.stem.setAttribute(key, String(at));
-    const half = halfOf(layer.name);
-    moving.box.setAttribute("x", String(nameAt(x, layer.name) - half));
+    names.forEach((one, k) => one.classList.toggle("px-chosen", k === index));
+    const half = halfOf(index);
+    moving.box.setAttribute("x", String(nameAt(x, index) - half));
     moving.box.setAttribute("width", String(2 * half));
   }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { heightOf, ringShift, stages, tickAt } from "../../../ui/viewer/depth.js";
+import { crowded, heightOf, ringShift, stages, tickAt } from "../../../ui/viewer/depth.js";
 
 test("ticks stand where the browser puts the thumb of a range input", () => {
   assert.equal(tickAt(0, 18, 344), 22);
@@ -21,4 +21,12 @@ test("neighbouring layers with cells of one size make a stage", () => {
   const sizes = [112, 112, 56, 56, 28, 7];
   const found = stages(sizes.map((n) => ({ shape: [n, n, 8] })));
   assert.deepEqual(found.map(({ from, to, height }) => [from, to, height]), [[0, 1, 112], [2, 3, 56], [4, 4, 28], [5, 5, 7]]);
+});
+
+test("names that lie on each other are noticed, wherever they do", () => {
+  assert.equal(crowded([20, 60, 100], [15, 15, 15]), false);
+  assert.equal(crowded([20, 60, 100], [15, 15, 30]), true);
+  assert.equal(crowded([20, 45, 100], [15, 15, 15]), true);
+  assert.equal(crowded([20], [300]), false);
+  assert.equal(crowded([], []), false);
 });
