@@ -29,7 +29,12 @@ def test_the_adapter_uses_names_that_the_viewer_has():
 
 
 def test_the_style_is_the_viewers():
-    assert bundle.style() == (bundle.FOLDER / "viewer.css").read_text(encoding="utf-8")
+    style = bundle.style()
+    sheets = {path.stem: path.read_text(encoding="utf-8") for path in bundle.FOLDER.glob("*.css")}
+    assert set(sheets) == set(bundle.STYLES)
+    assert all(sheet in style for sheet in sheets.values())
+    # Of two rules of one weight the later holds.
+    assert style.endswith(sheets["sizes"])
 
 
 def test_nothing_is_fetched_from_elsewhere():

@@ -7,6 +7,9 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 IMPORT = re.compile(r'^import .* from "(?P<path>\.{1,2}/[\w./-]+)";$', re.MULTILINE)
 
+STYLES = ("viewer", "depth", "sizes")
+"""The viewer's style sheets in their order: what fits sizes overrules the rest."""
+
 
 @lru_cache
 def script(entry: Path = FOLDER / "viewer.js") -> str:
@@ -27,5 +30,5 @@ def script(entry: Path = FOLDER / "viewer.js") -> str:
 
 @lru_cache(maxsize=1)
 def style() -> str:
-    """The viewer's style sheet."""
-    return (FOLDER / "viewer.css").read_text(encoding="utf-8")
+    """The viewer's style sheets as one."""
+    return "\n".join((FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in STYLES)

@@ -4,7 +4,7 @@ import { stretches } from "./field.js";
 import { depthText, formatSigned } from "./words.js";
 import { el, setText, svg } from "./parts.js";
 
-/** The height of the axis; all lengths here are such that viewer.css draws 10 of them as one --u. */
+/** The height of the axis; all lengths here are such that depth.css draws 10 of them as one --u. */
 const HEIGHT = 82;
 /** Half the width of the range's thumb: the first tick stands that far from the left end. */
 const MARGIN = 22;

@@ -64,8 +64,9 @@ def assemble(folder: Path, names: Sequence[str] = PAIR) -> None:
         shutil.rmtree(folder)
     shutil.copytree(PAGE, folder, ignore=shutil.ignore_patterns(*NOT_SERVED))
     (folder / "viewer").mkdir()
-    for file in [*bundle.FOLDER.glob("*.js"), bundle.FOLDER / "viewer.css"]:
+    for file in bundle.FOLDER.glob("*.js"):
         shutil.copy(file, folder / "viewer")
+    (folder / "viewer" / "viewer.css").write_text(bundle.style(), encoding="utf-8")
     shutil.copy(ROOT / "ui" / "parallax.svg", folder)
     runtime = _runtime(folder)
     graphs, weights = _networks(folder, loaded)

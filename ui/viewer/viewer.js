@@ -2,7 +2,7 @@
 //
 // mount(root, {meta, blobs, state, on}) -> {update({meta, blobs, state, on}), state(), destroy()}
 //
-//   root    an element or a shadow root; viewer.css must be in the same tree (the page or the shadow root)
+//   root    an element or a shadow root; the style sheets of bundle.py must be in the same tree (the page or the shadow root)
 //   meta    what is to be seen (below); blobs[i] are Uint8Array
 //   state   where to begin, e.g. readAddress(); see state.js
 //   on      {state(state, hash), pick(sampleId), download(kind)}, each optional. The viewer never touches the
