@@ -207,7 +207,8 @@ def _wait_until_healthy(running: Running) -> None:
     while time.monotonic() < deadline and running.process.poll() is None:
         if subprocess.run(running.health, env=running.environment, capture_output=True).returncode == 0:
             return
-        time.sleep(0.2)
+        # Each question starts a Python.
+        time.sleep(1)
     pytest.fail(f"It does not become healthy:\n{running.log.read_text(errors='replace')}")
 
 

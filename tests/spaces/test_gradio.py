@@ -205,12 +205,12 @@ def _refused(client: Client, arguments: tuple, sentence: str) -> None:
     assert "\n" not in said
 
 
-def test_a_hundred_bad_files_leave_the_server_as_it_was(space, client, photograph, tmp_path):
+def test_many_bad_files_leave_the_server_as_it_was(space, client, photograph, tmp_path):
     before = client.predict(handle_file(photograph), api_name="/predict")
     paths = []
     # The largest photograph comes early: what it takes once is not growth. The app is sent all of them; Gradio takes
     # longer for a file than the reader that both share.
-    for upload in sorted(corpus(), key=lambda upload: upload.name != "just small enough.png")[::3]:
+    for upload in sorted(corpus(), key=lambda upload: upload.name != "just small enough.png")[::4]:
         paths.append(tmp_path / upload.name)
         paths[-1].write_bytes(upload.content)
     answered = 0
@@ -233,8 +233,8 @@ def test_a_hundred_bad_files_leave_the_server_as_it_was(space, client, photograp
                 assert str(refusal).count(". ") == 0
                 assert "our side" not in str(refusal)
         memory = memory or resident(space.pid)
-    assert len(paths) > 100
-    assert 20 < answered < len(paths) - 60
+    assert len(paths) > 70
+    assert 15 < answered < len(paths) - 40
     assert resident(space.pid) <= 1.1 * memory
     assert client.predict(handle_file(photograph), api_name="/predict") == before
     assert "Traceback" not in space.log.read_text(errors="replace")

@@ -14,12 +14,12 @@ import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, FilePayload, Page, expect
+from playwright.sync_api import Browser, Page, expect
 from skimage import data
 
 from tests.explain import pictures
 from tests.spaces.static_space import ISOLATED, ROOT, Bench, assembled, served
-from tests.ui.tab import Tab, pixels, visit
+from tests.ui.tab import Tab, file_of, pixels, visit
 
 PAIR = ("cats_vs_dogs/sgd", "cats_vs_dogs/adam")
 PREPARING = 120_000
@@ -284,8 +284,7 @@ def _networks(page: Page) -> None:
 
 
 def _give(tab: Tab, name: str, content: bytes) -> None:
-    file = FilePayload(name=name, mimeType="application/octet-stream", buffer=content)
-    tab.page.get_by_label("Your photograph").set_input_files(file)
+    tab.page.get_by_label("Your photograph").set_input_files(file_of(name, content))
 
 
 @pytest.mark.browser
