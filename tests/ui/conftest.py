@@ -148,7 +148,8 @@ def first_visit(server: Server, browser: Browser) -> list[dict]:
         const place = canvas.getBoundingClientRect();
         moments.push({
           said: viewer.querySelector("[role=status]").textContent,
-          colours: new Set(new Uint32Array(data.buffer ?? 0)).size,
+          // Of some pixels: to look at all of them takes from what they are waiting for.
+          colours: new Set(new Uint32Array(data.buffer ?? 0).filter((_, pixel) => pixel % 31 === 0)).size,
           place: [place.x, place.y, place.width, place.height].map(Math.round),
           ready: viewer.dataset.ready === "1",
         });
