@@ -45,7 +45,8 @@ def search(
 
     Args:
         source: the data, see `training.data.load`.
-        trials: all trials together, those of earlier calls with the same `out` counted.
+        trials: all trials together, those of earlier calls with the same `out` counted; where as many are done, none
+            is begun or gone on with.
         out: KerasTuner's folder.
 
     Returns:
@@ -75,8 +76,9 @@ def search(
         project_name=recipe.task,
         max_retries_per_trial=0,
     )
-    tuner.search(verbose=0)
-    done = [one for one in tuner.oracle.get_best_trials(trials) if one.score is not None]
+    if len(_done(tuner)) < trials:
+        tuner.search(verbose=0)
+    done = _done(tuner)
     if not done:
         raise TrainingError(f"None of {trials} trials could be trained; their folders are in {out}.")
     found = evaluate(tuner.load_model(done[0]), test, recipe)
@@ -85,6 +87,11 @@ def search(
     tables.write(table_of(recipe.task), COLUMNS, rows)
     say(f"best of {len(done)}: validation {rows[0]['val_accuracy']}, test {found.accuracy:.4f} (n {len(test)})")
     return rows
+
+
+def _done(tuner: Any) -> list[Any]:
+    """The trials that have ended, best first; one that was stopped is not among them."""
+    return [one for one in tuner.oracle.get_best_trials(len(tuner.oracle.trials)) if one.score is not None]
 
 
 def table_of(task: str) -> Path:

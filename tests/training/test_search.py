@@ -54,6 +54,10 @@ def searched(recipe, hub_folder, tmp_path_factory):
         rows = search.search(recipe, str(hub_folder), 2, out / "trials", say=said.append)
         with search.table_of("made").open(newline="") as file:
             assert list(csv.DictReader(file)) == [{"test_accuracy": ""} | row for row in rows]
+        # A third one begun and stopped is left alone by who wants no more than there are.
+        with pytest.raises(KeyboardInterrupt):
+            search.search(recipe, str(hub_folder), 3, out / "trials", say=_interrupt)
+        assert search.search(recipe, str(hub_folder), 2, out / "trials", say=said.append) == rows
     return said, rows, tested
 
 
@@ -77,6 +81,10 @@ def test_a_trial_says_what_it_tries_and_every_epoch(searched):
     assert len(epochs) == trained
 
 
+def _interrupt(line: str) -> None:
+    raise KeyboardInterrupt
+
+
 def _ended(said: list[str]) -> list[str]:
     return [line for line in said if re.search(r"after \d epochs$", line)]
 
@@ -96,7 +104,9 @@ def test_the_best_on_validation_comes_first_and_alone_is_tested_once(searched, h
     accuracies = [float(row["val_accuracy"]) for row in rows]
     assert accuracies == sorted(accuracies, reverse=True)
     assert [bool(row.get("test_accuracy")) for row in rows] == [True, False]
-    assert [split.sha256 for split in tested] == [data.load(str(hub_folder), "test", studies.LABELS, 16).sha256]
+    assert {split.sha256 for split in tested} == {data.load(str(hub_folder), "test", studies.LABELS, 16).sha256}
+    # Once for each table that was asked for.
+    assert len(tested) == 2
 
 
 def test_a_trial_stops_early_and_lowers_its_rate_first(recipe, hub_folder):
