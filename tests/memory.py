@@ -1,4 +1,4 @@
-"""How much memory another process holds."""
+"""How much memory a process holds."""
 
 from pathlib import Path
 

@@ -17,6 +17,7 @@ from PIL import Image
 from explain import PhotoError, photo
 from tests.corpus import Upload, corpus
 from tests.explain import pictures
+from tests.memory import resident
 
 ROOT = Path(__file__).parents[2]
 TIMES_READ = 3
@@ -75,7 +76,7 @@ def say_memory(times: int) -> None:
         for upload in uploads():
             _read(upload)
         gc.collect()
-        print(Path("/proc/self/statm").read_text().split()[1])
+        print(resident(os.getpid()))
 
 
 def test_the_command_line_names_each_that_it_cannot_read_and_explains_the_good_one(tmp_path):

@@ -93,6 +93,7 @@ export function depthControl({ move, toggle, text }) {
   let close = false;
   let moving = {};
   let names = [];
+  let chosen = null;
   let written = [];
 
   /** Half the width of the box around a name. */
@@ -188,7 +189,11 @@ export function depthControl({ move, toggle, text }) {
       eye.setAttribute("cy", String(y));
     });
     for (const [key, at] of [["x1", x], ["x2", x], ["y1", y + 9], ["y2", TICKS - 12]]) moving.stem.setAttribute(key, String(at));
-    names.forEach((one, k) => one.classList.toggle("px-chosen", k === index));
+    if (chosen !== names[index]) {
+      chosen?.classList.remove("px-chosen");
+      chosen = names[index];
+      chosen.classList.add("px-chosen");
+    }
     const half = halfOf(index);
     moving.box.setAttribute("x", String(nameAt(x, index) - half));
     moving.box.setAttribute("width", String(2 * half));
