@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from models.forward import forward
+
 TOLERANCE = 1e-3
 """Largest difference of a logit, relative to the largest logit (at least 1), that machines may have."""
 
@@ -21,8 +23,7 @@ def picture(size: int) -> np.ndarray:
 
 def fingerprint(model: Any, size: int) -> tuple[float, ...]:
     """The logits of the fixed picture, rounded to six digits after the point."""
-    logits = np.asarray(model(picture(size), training=False))
-    return tuple(round(float(value), 6) for value in logits.ravel())
+    return tuple(round(float(value), 6) for value in forward(model, picture(size)).ravel())
 
 
 def same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

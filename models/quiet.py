@@ -18,9 +18,9 @@ class _Absent(MetaPathFinder):
 
     def __init__(self) -> None:
         self._thread = threading.get_ident()
-        # TensorFlow looks for JAX, to convert its networks.
-        only_tensorflow = os.environ.get("KERAS_BACKEND") == "tensorflow"
-        self._names = NEEDLESS | {"jax"} if only_tensorflow else NEEDLESS
+        backend = os.environ.get("KERAS_BACKEND")
+        # TensorFlow looks for JAX, to convert its networks; PyTorch asks where packages lie, and stops at an error.
+        self._names = {"tensorflow": NEEDLESS | {"jax"}, "torch": frozenset()}.get(backend or "", NEEDLESS)
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:
         """Raises ModuleNotFoundError for what that thread need not import."""

@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--weights", default="imagenet", help="as in train")
     tune.add_argument("--epochs", type=int, default=1, help="epochs for each rate")
     tune.add_argument("--steps", type=int, help="steps of such an epoch; default: the run's own")
+    tune.add_argument("--mixed", action="store_true", help="as in train")
     tune.set_defaults(run=_tune)
 
     evaluate = commands.add_parser("evaluate", help="accuracy of a run on a split")
@@ -180,7 +181,15 @@ def _tune(asked: argparse.Namespace) -> int:
     from training.tune import table_of, tune
 
     rows = tune(
-        recipe, run, plan, asked.data or f"hf://datasets/{recipe.hub}", asked.weights, asked.epochs, asked.steps, _say
+        recipe,
+        run,
+        plan,
+        asked.data or f"hf://datasets/{recipe.hub}",
+        asked.weights,
+        asked.epochs,
+        asked.steps,
+        _say,
+        Setup(mixed=asked.mixed),
     )
     print(f"best: {rows[0]['learning_rate']} (validation loss {rows[0]['val_loss']}); all in {table_of(recipe.task)}")
     return 0

@@ -9,7 +9,9 @@ from training.recipe import TrainingError
 from training.setup import share
 
 
-def batches_of(source: views.Source, labels: np.ndarray, size: int, steps: int, seed: int, epoch: int) -> Any:
+def batches_of(
+    source: views.Source, labels: np.ndarray, size: int, steps: int, seed: int, epoch: int, threads: int = 1
+) -> Any:
     """The batches of one epoch as a Keras data set, the same for every optimizer.
 
     With fewer steps than one pass, an epoch is the beginning of its own random order; with more, it begins anew.
@@ -18,6 +20,7 @@ def batches_of(source: views.Source, labels: np.ndarray, size: int, steps: int, 
         source: views of the pictures, or what frozen layers make of them.
         labels: (N,) of the pictures.
         size: pictures a batch, of all processes together; the last batch of one pass may be smaller.
+        threads: that make batches beside the training; with one, each is made when it is asked for.
 
     Raises:
         TrainingError: if the devices cannot share a batch.
@@ -38,6 +41,7 @@ def batches_of(source: views.Source, labels: np.ndarray, size: int, steps: int, 
 
         def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
             chosen = np.split(order[index * size :][:size], mine.parts)[mine.part]
-            return source(chosen, epoch).astype("float32"), labels[chosen]
+            # Bytes stay bytes: a quarter of what goes to the device, where Keras makes them what the network wants.
+            return source(chosen, epoch), labels[chosen]
 
-    return Batches(workers=1)
+    return Batches(workers=threads)

@@ -9,6 +9,7 @@ import numpy as np
 from models import Card
 from training import data, views
 from training.recipe import Recipe
+from training.setup import threads
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,13 @@ class Evaluation:
 
 def evaluate(model: Any, split: data.Split, recipe: Recipe | Card, batch: int = 64) -> Evaluation:
     """Run a model over a split, without augmentation; of the recipe or card only the input size counts."""
-    return evaluate_views(model, views.plain(split.pictures, recipe.input_size), split.labels, batch)
+    return evaluate_views(model, views.plain(split.pictures, recipe.input_size), split.labels, batch, threads())
 
 
-def evaluate_views(model: Any, source: views.Source, labels: np.ndarray, batch: int = 64) -> Evaluation:
-    """Run a model, or the rest of one, over one view of every picture."""
+def evaluate_views(
+    model: Any, source: views.Source, labels: np.ndarray, batch: int = 64, beside: int = 1
+) -> Evaluation:
+    """Run a model, or the rest of one, over one view of every picture; `beside` threads make the views."""
     import keras
 
     class Batches(keras.utils.PyDataset):
@@ -83,7 +86,7 @@ def evaluate_views(model: Any, source: views.Source, labels: np.ndarray, batch: 
 
         def __getitem__(self, index: int) -> tuple[np.ndarray]:
             chosen = range(index * batch, min((index + 1) * batch, len(labels)))
-            return (source(chosen, 0).astype("float32"),)
+            return (source(chosen, 0),)
 
-    logits = np.asarray(model.predict(Batches(workers=1), verbose=0))
+    logits = np.asarray(model.predict(Batches(workers=beside), verbose=0))
     return Evaluation(logits.reshape(len(labels), -1), labels)

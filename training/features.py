@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from models.forward import forward
 from training.cache import Cache, Store
 from training.freeze import Cut
 from training.setup import alone, twin
@@ -72,11 +73,13 @@ class Features:
 
 def _key(cut: Cut, source: Views) -> str:
     """A name for what these weights make of these views of these pictures."""
+    import keras
+
     digest = hashlib.sha256()
     for variable in cut.front.variables:
-        digest.update(np.ascontiguousarray(variable).tobytes())
+        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).tobytes())
     digest.update(np.ascontiguousarray(source.pictures).data)
-    facts = [vars(source.augmentation), source.size, source.seed, source.count, source.pictures.shape, cut.name]
+    facts = [source.augmentation.facts, source.size, source.seed, source.count, source.pictures.shape, cut.name]
     digest.update(json.dumps(facts).encode())
     return digest.hexdigest()[:32]
 
@@ -146,13 +149,10 @@ def _openvino(model: Any, cut: Cut) -> Forward | None:
 
 
 def _keras(cut: Cut) -> Forward:
-    import keras
-
     front = twin(cut.front)
 
-    def forward(pictures: np.ndarray) -> np.ndarray:
-        # Called, for `predict_on_batch` hands TensorFlow's every device the whole batch and puts the copies together.
+    def frozen(pictures: np.ndarray) -> np.ndarray:
         with alone():
-            return np.asarray(keras.ops.convert_to_numpy(front(pictures.astype("float32"), training=False)), np.float32)
+            return np.asarray(forward(front, pictures.astype("float32")), np.float32)
 
-    return forward
+    return frozen

@@ -52,7 +52,7 @@ class Job:
             "seed": self.plan.seed,
             "number of epochs": [stage.facts for stage in self.stages],
             "number of steps": [self.steps, recipe.batch_size],
-            "augmentation": vars(recipe.augmentation),
+            "augmentation": recipe.augmentation.facts,
             "input size": [recipe.input_size, recipe.source_size, recipe.fit],
             "head": [recipe.units, recipe.dropout, recipe.head_norm, recipe.label_smoothing],
             # Only where it is asked for, so that a training begun before it could be goes on.

@@ -24,7 +24,9 @@ def prepare(model: Any, recipe: Recipe, plan: Plan, stage: Stage, steps: int) ->
         penalise(model, recipe.l2)
     optimizer = _optimizer(recipe, plan, stage, steps)
     optimizer.build(model.trainable_variables)
-    model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=False)
+    # TensorFlow has its own graphs, which need no compiler; JAX without one runs operation by operation.
+    compiled = keras.backend.backend() == "jax"
+    model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=compiled)
 
 
 def cross_entropy(units: int, smoothing: float) -> Callable[[Any, Any], Any]:

@@ -11,7 +11,7 @@ class TrainingError(Exception):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random views of a training picture, as in Keras' ImageDataGenerator.
+    """Random views of a training picture, as in Keras' ImageDataGenerator, and cutout.
 
     Attributes:
         rotation: largest turn, in degrees, either way.
@@ -19,6 +19,8 @@ class Augmentation:
         zoom: largest change of size: factors from 1 - zoom to 1 + zoom.
         shift: largest move, as a share of the side.
         flip: whether half of the pictures are mirrored.
+        erase: side of the square that is greyed, as a share of the picture's (DeVries and Taylor, Improved
+            Regularization of Convolutional Neural Networks with Cutout, 2017); its centre is anywhere in the picture.
     """
 
     rotation: float = 0.0
@@ -26,6 +28,12 @@ class Augmentation:
     zoom: float = 0.0
     shift: float = 0.0
     flip: bool = True
+    erase: float = 0.0
+
+    @property
+    def facts(self) -> dict[str, float | bool]:
+        """What it says, for cards and states; cutout only where it is asked for."""
+        return {name: value for name, value in vars(self).items() if value or name != "erase"}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from training import convolution
 from training.cache import Cache
 from training.recipe import TrainingError
 
@@ -39,7 +40,7 @@ class Setup:
         if self.mixed:
             keras.config.set_dtype_policy(MIXED)
         try:
-            with _spread() if self.all_devices else nullcontext():
+            with _spread() if self.all_devices else nullcontext(), convolution.on_gpu():
                 yield
         finally:
             keras.config.set_dtype_policy(before)
@@ -98,6 +99,11 @@ def share() -> Share:
     import jax
 
     return Share(jax.process_index(), jax.process_count(), found.device_mesh.devices.size)
+
+
+def threads() -> int:
+    """How many threads make pictures beside a training: where there are few cores, it needs them itself."""
+    return max(1, (os.cpu_count() or 1) // 4)
 
 
 @contextmanager

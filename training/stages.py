@@ -17,7 +17,7 @@ from training.job import Job
 from training.objective import prepare
 from training.recipe import Stage
 from training.records import Packed
-from training.setup import alone, twin
+from training.setup import alone, threads, twin
 
 
 class Trained:
@@ -49,6 +49,8 @@ class Trained:
                 cache = replace(cache, most=0)
             self._kept = [Features(parts, source, cache, forward, say) for source in (self.training, self.validation)]
             self.training, self.validation = self._kept
+        # What frozen layers make is computed and kept in one place, by one thread.
+        self._threads = 1 if self._kept else threads()
         # Before it is compiled, for a copy would need to know the loss by name.
         self._judge = twin(self.rest)
         prepare(self.rest, recipe, job.plan, stage, job.steps)
@@ -56,10 +58,12 @@ class Trained:
 
     def epoch(self, epoch: int) -> dict[str, float]:
         """Train one epoch and validate; returns a row of `history.csv`."""
+        import keras
+
         job = self._job
         wall, cpu = time.perf_counter(), time.process_time()
         reseed(self.model, job.plan.seed, epoch)
-        rate = float(np.asarray(self.rest.optimizer.learning_rate))
+        rate = float(keras.ops.convert_to_numpy(self.rest.optimizer.learning_rate))
         verbose, callbacks = progress.within(epoch, job.steps, self._say)
         logs = self.rest.fit(
             self._batches(epoch),
@@ -72,7 +76,7 @@ class Trained:
         with alone():
             if self._judge is not self.rest:
                 self._judge.set_weights(self.rest.get_weights())
-            found = evaluate_views(self._judge, self.validation, job.validation.labels)
+            found = evaluate_views(self._judge, self.validation, job.validation.labels, beside=self._threads)
         for features in self._kept:
             features.keep()
         row = {
@@ -95,7 +99,7 @@ class Trained:
         size, pictures = job.recipe.batch_size, job.training
         if isinstance(pictures, Packed):
             return pictures.batches(self._views, size, job.steps, epoch)
-        return batches_of(self.training, pictures.labels, size, job.steps, job.plan.seed, epoch)
+        return batches_of(self.training, pictures.labels, size, job.steps, job.plan.seed, epoch, self._threads)
 
 
 def reseed(model: Any, seed: int, epoch: int) -> None:

@@ -44,7 +44,7 @@ def card_of(job: Job, history: list[dict[str, float]], found: Evaluation) -> Car
             "steps_per_epoch": job.steps,
             "stages": [stage.facts for stage in job.stages],
             "warmup": recipe.warmup,
-            "augmentation": vars(recipe.augmentation),
+            "augmentation": recipe.augmentation.facts,
             "label_smoothing": recipe.label_smoothing,
             "l2": recipe.l2,
             "rates_tried": list(chosen.tried),
@@ -67,7 +67,8 @@ def card_of(job: Job, history: list[dict[str, float]], found: Evaluation) -> Car
         results={"validation": found.summary(), "best": best},
         command=f"python -m training train {recipe.task}/{job.run} --data DATA --weights "
         f"{job.weights if job.weights == 'imagenet' else Path(job.weights).name} --seed {plan.seed}"
-        + (f" --epochs {len(history)}" if job.stages != recipe.stages else ""),
+        + (f" --epochs {len(history)}" if job.stages != recipe.stages else "")
+        + (" --mixed" if job.mixed else ""),
     )
 
 
@@ -81,5 +82,24 @@ def machine() -> str:
 
     return (
         f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}, "
-        f"keras {keras.__version__} on {keras.backend.backend()}"
+        f"keras {keras.__version__} on {keras.backend.backend()}{_accelerator()}"
     )
+
+
+def _accelerator() -> str:
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        first = jax.local_devices()[0]
+        return f", {first.device_kind}" if first.platform != "cpu" else ""
+    if backend == "torch":
+        import torch
+
+        return f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    import tensorflow as tf
+
+    devices = tf.config.list_physical_devices("GPU")
+    return f", {tf.config.experimental.get_device_details(devices[0]).get('device_name', 'GPU')}" if devices else ""

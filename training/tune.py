@@ -10,6 +10,7 @@ from pathlib import Path
 from training import tables
 from training.loop import train
 from training.recipe import Plan, Recipe, TrainingError
+from training.setup import Setup
 
 COLUMNS: tuple[str, ...] = (
     *("run", "optimizer", "learning_rate", "epochs", "steps", "val_accuracy", "val_loss"),
@@ -31,6 +32,7 @@ def tune(
     epochs: int,
     steps: int | None = None,
     say: Callable[[str], None] = print,
+    setup: Setup | None = None,
 ) -> list[dict[str, str]]:
     """Train every rate of a plan for a while on the same pictures and write what validation says.
 
@@ -42,6 +44,7 @@ def tune(
         epochs: of a trial.
         steps: of an epoch of a trial; None for the plan's own.
         say: where a line of progress goes.
+        setup: how it runs on this machine.
 
     Returns:
         The rows of this run, best validation loss first; a rate that diverged comes last.
@@ -64,7 +67,7 @@ def tune(
         trial = replace(plan, optimizer=replace(plan.optimizer, rate=rate), steps=steps or plan.steps)
         say(f"{recipe.task}/{run} at {rate:g}")
         with tempfile.TemporaryDirectory() as folder:
-            card = train(recipe, run, trial, source, weights, Path(folder), epochs=epochs, say=say)
+            card = train(recipe, run, trial, source, weights, Path(folder), epochs=epochs, say=say, setup=setup)
         found = card.results["validation"]
         rows.append(
             {

@@ -14,7 +14,8 @@ import numpy as np
 
 from training.recipe import Augmentation
 
-ORDER, VIEW = 0, 1
+ORDER, VIEW, ERASED = 0, 1, 2
+GREY = 127
 
 Source = Callable[[Sequence[int] | np.ndarray, int], np.ndarray]
 """What a network is fed with: (indices of pictures, epoch) -> (B, ...)."""
@@ -48,6 +49,27 @@ def view(picture: np.ndarray, affine: np.ndarray, target: int) -> np.ndarray:
     return cv2.warpAffine(picture, affine, (target, target), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
+def erase(picture: np.ndarray, share: float, seed: int, epoch: int, index: int) -> None:
+    """Grey a square of (S, S, 3) in place, of side share * S around a random pixel; what lies outside is cut off."""
+    side = len(picture)
+    half = share * side / 2
+    rows, columns = (
+        slice(max(0, round(centre - half)), round(centre + half))
+        for centre in np.random.default_rng((ERASED, seed, epoch, index)).uniform(0, side, 2)
+    )
+    picture[rows, columns] = GREY
+
+
+def augmented(
+    picture: np.ndarray, augmentation: Augmentation, target: int, seed: int, epoch: int, index: int
+) -> np.ndarray:
+    """The view that an epoch has of a picture (S, S, 3) uint8, (target, target, 3) uint8."""
+    seen = view(picture, matrix(augmentation, len(picture), target, seed, epoch, index), target)
+    if augmentation.erase:
+        erase(seen, augmentation.erase, seed, epoch, index)
+    return seen
+
+
 def views(
     pictures: np.ndarray,
     indices: Sequence[int] | np.ndarray,
@@ -57,13 +79,7 @@ def views(
     epoch: int,
 ) -> np.ndarray:
     """Views of the pictures at `indices`, (B, target, target, 3) uint8."""
-    source = pictures.shape[1]
-    return np.stack(
-        [
-            view(pictures[index], matrix(augmentation, source, target, seed, epoch, int(index)), target)
-            for index in indices
-        ]
-    )
+    return np.stack([augmented(pictures[index], augmentation, target, seed, epoch, int(index)) for index in indices])
 
 
 PLAIN = Augmentation(flip=False)
@@ -94,8 +110,7 @@ class Views:
 
     def of(self, picture: np.ndarray, index: int, epoch: int) -> np.ndarray:
         """The view that an epoch has of one picture that is not at hand in `pictures`, (size, size, 3) uint8."""
-        affine = matrix(self.augmentation, len(picture), self.size, self.seed, self.view(epoch), index)
-        return view(picture, affine, self.size)
+        return augmented(picture, self.augmentation, self.size, self.seed, self.view(epoch), index)
 
     def __call__(self, indices: Sequence[int] | np.ndarray, epoch: int) -> np.ndarray:
         return views(self.pictures, indices, self.augmentation, self.size, self.seed, self.view(epoch))

@@ -56,7 +56,7 @@ def recipe(card: Card) -> list[tuple[str, str]]:
     augmentation = training.get("augmentation", {})
     views = [
         f"turned up to {augmentation['rotation']:g}°" if augmentation.get("rotation") else "",
-        *(f"{name} {augmentation[name]:g}" for name in ("shear", "zoom", "shift") if augmentation.get(name)),
+        *(f"{name} {augmentation[name]:g}" for name in ("shear", "zoom", "shift", "erase") if augmentation.get(name)),
         "mirrored" if augmentation.get("flip") else "",
     ]
     seen = f"{card.input_size} x {card.input_size} px"

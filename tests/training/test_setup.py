@@ -52,6 +52,10 @@ facts = {}
 for name in wanted:
     folder = Path(out) / name
     setup = Setup(Cache(folder / "features"), all_devices=name != "one")
+    if name == "gpu":
+        # As where there is one; what is computed there in another way is computed so here.
+        import jax
+        jax.default_backend = lambda: "gpu"
     loop.train(recipe, "sgd", recipe.plans["sgd"], source, base, folder, setup=setup)
     facts[name] = len(keras.distribution.list_devices())
 print(json.dumps(facts))
@@ -64,7 +68,7 @@ def table():
         architecture="PlainNet",
         dropout=0.0,
         stages=(Stage(1, "head", views=1), Stage(2)),
-        plans={"sgd": Plan(Optimizer("SGD", 0.1, schedule="constant"))},
+        plans={"sgd": Plan(Optimizer("SGD", 1.0, schedule="constant"))},
     )
 
 
@@ -129,10 +133,10 @@ def assert_same_curve(folder: Path, reference) -> None:
 def test_jax_trains_the_same_without_tensorflow_on_one_device_and_on_two(plain, reference):
     training = plain("jax")
     flags = "--xla_force_host_platform_device_count=2"
-    facts = end(begin(training, "jax", "one", "all", XLA_FLAGS=flags))
-    assert facts == {"one": 2, "all": 2}
-    assert_same_curve(training.out / "one", reference)
-    assert_same_curve(training.out / "all", reference)
+    facts = end(begin(training, "jax", "one", "all", "gpu", XLA_FLAGS=flags))
+    assert facts == {"one": 2, "all": 2, "gpu": 2}
+    for name in facts:
+        assert_same_curve(training.out / name, reference)
 
 
 def test_tensorflow_trains_the_same_on_two_devices(plain, reference):

@@ -20,7 +20,7 @@ def trials(tmp_path, monkeypatch):
     """The trainings that were asked for, as (optimizer, rate, epochs, steps), none of them done."""
     asked = []
 
-    def train(recipe, run, plan, source, weights, out, epochs, say):
+    def train(recipe, run, plan, source, weights, out, epochs, say, setup):
         asked.append((plan.optimizer.name, plan.optimizer.rate, epochs, plan.steps))
         found = {"accuracy": 0.5, "loss": LOSSES[plan.optimizer.rate] / epochs}
         return Card(recipe.task, run, "TinyNet", studies.LABELS, 32, 1, results={"validation": found})

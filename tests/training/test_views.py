@@ -113,6 +113,27 @@ def test_half_of_the_views_are_mirrored_if_any():
     assert share(False) == 0
 
 
+def test_a_square_around_any_pixel_is_greyed_and_nothing_else():
+    white, whole = np.full((40, 40, 3), 255, "uint8"), 0
+    greyed = np.zeros((40, 40))
+    for index in range(1000):
+        seen = views.augmented(white, Augmentation(flip=False, erase=0.3), 40, seed=1, epoch=2, index=index)
+        rows, columns = (np.flatnonzero((seen != 255).any(axis=(axis, 2))) for axis in (1, 0))
+        for places in (rows, columns):
+            # 0.3 of 40, where the picture's edge does not cut it off.
+            inside = places[0] > 0 and places[-1] < 39
+            assert len(places) in ((11, 12, 13) if inside else range(5, 14))
+        assert (seen[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] == views.GREY).all()
+        assert (seen != 255).any(axis=2).sum() == len(rows) * len(columns)
+        greyed += (seen != 255).any(axis=2)
+        whole += len(rows) * len(columns) > 120
+    # A pixel inside is greyed by the squares whose middle is within 6 pixels of it, both ways; a corner by a quarter.
+    inside = (12 / 40) ** 2 * 1000
+    assert np.abs(greyed[8:-8, 8:-8] / inside - 1).mean() < 0.15
+    assert np.abs(greyed[[0, 0, -1, -1], [0, -1, 0, -1]] / inside - 0.25).max() < 0.15
+    assert 400 < whole < 800
+
+
 @pytest.fixture(scope="module")
 def split() -> data.Split:
     pictures = np.stack([studies.picture(number % 2, number) for number in range(20)])

@@ -1,0 +1,191 @@
+"""Convolutions of a mobile network on a GPU under JAX, without cuDNN.
+
+For the depthwise and the 1 x 1 convolutions of an EfficientNet in bfloat16 with channels last, what cuDNN has for the
+gradients is slow, and XLA's search for the best of it takes minutes. Written as sums of shifted products, the former is
+one loop that memory alone bounds; the latter is a product of matrices.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+MOST = 2**22
+"""Numbers that the parts of a weight gradient may have together, before they are summed."""
+LEAST = 256
+"""Rows of a part: fewer are not worth one."""
+FEW = 4
+"""Channels of a picture: so few are gathered from under the kernel, for one product of matrices."""
+
+
+@contextmanager
+def on_gpu() -> Iterator[None]:
+    """Within, Keras' convolutions compute with what is here where JAX computes on a GPU."""
+    import keras
+
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    if jax.default_backend() != "gpu":
+        yield
+        return
+    with in_keras():
+        yield
+
+
+@contextmanager
+def in_keras() -> Iterator[None]:
+    """Within, Keras' convolutions compute with what is here, where it is for them."""
+    import keras
+
+    plain = keras.layers.DepthwiseConv2D.call, keras.layers.Conv2D.convolution_op
+
+    def call(layer: Any, inputs: Any) -> Any:
+        other = layer.depth_multiplier != 1 or layer.use_bias or layer.activation is not keras.activations.linear
+        if other or not _usual(layer):
+            return plain[0](layer, inputs)
+        return depthwise(inputs, keras.ops.convert_to_tensor(layer.kernel), layer.strides, layer.padding)
+
+    def convolution_op(layer: Any, inputs: Any, kernel: Any) -> Any:
+        one = set(layer.kernel_size) == set(layer.strides) == {1}
+        if layer.groups != 1 or not _usual(layer) or not (one or inputs.shape[-1] <= FEW):
+            return plain[1](layer, inputs, kernel)
+        kernel = keras.ops.convert_to_tensor(kernel)
+        if not one:
+            inputs = gather(inputs, kernel.shape[0], layer.strides, layer.padding)
+        return pointwise(inputs, keras.ops.reshape(kernel, (-1, kernel.shape[-1])))
+
+    keras.layers.DepthwiseConv2D.call, keras.layers.Conv2D.convolution_op = call, convolution_op
+    try:
+        yield
+    finally:
+        keras.layers.DepthwiseConv2D.call, keras.layers.Conv2D.convolution_op = plain
+
+
+def _usual(layer: Any) -> bool:
+    square = len(set(layer.kernel_size)) == 1 and set(layer.dilation_rate) == {1}
+    return square and layer.data_format == "channels_last" and layer.padding in ("same", "valid")
+
+
+def pointwise(inputs: Any, kernel: Any) -> Any:
+    """1 x 1 convolution of (B, H, W, C) with (C, D), in the inputs' precision.
+
+    The weight gradient sums over all places of all pictures and has few numbers: as one product of matrices it would
+    keep few of the GPU's processors busy, so the pictures are dealt into parts.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    @jax.custom_vjp
+    def convolve(x: Any, weights: Any) -> Any:
+        return x @ weights
+
+    def forward(x: Any, weights: Any) -> tuple[Any, Any]:
+        return x @ weights, (x, weights)
+
+    def backward(kept: Any, gradient: Any) -> tuple[Any, Any]:
+        x, weights = kept
+        count = _parts(x.shape, weights.size)
+        rows, given = (array.reshape(count, -1, array.shape[-1]) for array in (x, gradient))
+        parts = jnp.einsum("pri,pro->pio", rows, given, preferred_element_type="float32")
+        return gradient @ weights.T, parts.sum(0).astype(weights.dtype)
+
+    convolve.defvjp(forward, backward)
+    return convolve(inputs, kernel)
+
+
+def _parts(shape: Sequence[int], weights: int) -> int:
+    """Into how many parts the pictures are dealt: as many as are worth it, all alike."""
+    pictures, height, width, _ = shape
+    most = min(MOST // weights, pictures * height * width // LEAST)
+    return max(count for count in range(1, pictures + 1) if pictures % count == 0 and (count == 1 or count <= most))
+
+
+def gather(inputs: Any, size: int, strides: Sequence[int], padding: str) -> Any:
+    """What lies under a kernel at each of its places: (B, H, W, C) to (B, H', W', size * size * C)."""
+    import jax.numpy as jnp
+
+    padded = jnp.pad(inputs, ((0, 0), *_edges(inputs.shape, size, strides, padding), (0, 0)))
+    return jnp.concatenate([tap for row in _taps(padded, size, strides) for tap in row], axis=-1)
+
+
+def depthwise(inputs: Any, kernel: Any, strides: Sequence[int], padding: str) -> Any:
+    """Depthwise convolution of (B, H, W, C) with (K, K, C, 1), summed in float32, in the inputs' precision.
+
+    Args:
+        strides: (down, right).
+        padding: `same` or `valid`, as Keras has them.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    size = kernel.shape[0]
+    edges = _edges(inputs.shape, size, strides, padding)
+
+    def pad(x: Any) -> Any:
+        return jnp.pad(x, ((0, 0), *edges, (0, 0)))
+
+    @jax.custom_vjp
+    def convolve(x: Any, weights: Any) -> Any:
+        return _sum(pad(x), weights, strides).astype(x.dtype)
+
+    def forward(x: Any, weights: Any) -> tuple[Any, Any]:
+        return convolve(x, weights), (x, weights)
+
+    def backward(kept: Any, gradient: Any) -> tuple[Any, Any]:
+        x, weights = kept
+        padded, given = pad(x), gradient.astype("float32")
+        by_weights = jnp.stack(
+            [
+                jnp.stack([(given * tap.astype("float32")).sum((0, 1, 2)) for tap in row])
+                for row in _taps(padded, size, strides)
+            ]
+        )
+        # The transposed convolution: the gradient, spread by the strides, under the turned kernel. At the end there may
+        # be rows and columns that no place of the kernel reached.
+        spread = [
+            (size - 1, size - 1 + (padded.shape[axis] - size) % stride, stride - 1)
+            for axis, stride in zip((1, 2), strides, strict=True)
+        ]
+        wide = jax.lax.pad(gradient, jnp.zeros((), gradient.dtype), ((0, 0, 0), *spread, (0, 0, 0)))
+        by_padded = _sum(wide, weights[::-1, ::-1], (1, 1))
+        (top, _), (left, _) = edges
+        by_inputs = by_padded[:, top : top + x.shape[1], left : left + x.shape[2]]
+        return by_inputs.astype(x.dtype), by_weights[..., None].astype(weights.dtype)
+
+    convolve.defvjp(forward, backward)
+    return convolve(inputs, kernel)
+
+
+def _sum(padded: Any, kernel: Any, strides: Sequence[int]) -> Any:
+    weights = kernel[..., 0].astype("float32")
+    return sum(
+        tap.astype("float32") * weights[i, j]
+        for i, row in enumerate(_taps(padded, len(weights), strides))
+        for j, tap in enumerate(row)
+    )
+
+
+def _taps(padded: Any, size: int, strides: Sequence[int]) -> list[list[Any]]:
+    """For each weight of a kernel, what it is multiplied with at every place."""
+    down, right = strides
+    height, width = ((side - size) // stride + 1 for side, stride in zip(padded.shape[1:3], strides, strict=True))
+    return [
+        [
+            padded[:, i : i + (height - 1) * down + 1 : down, j : j + (width - 1) * right + 1 : right]
+            for j in range(size)
+        ]
+        for i in range(size)
+    ]
+
+
+def _edges(shape: Sequence[int], size: int, strides: Sequence[int], padding: str) -> list[tuple[int, int]]:
+    """What is added before and behind the rows and the columns of (B, H, W, C)."""
+    if padding == "valid":
+        return [(0, 0), (0, 0)]
+    edges = []
+    for side, stride in zip(shape[1:3], strides, strict=True):
+        missing = max((-(-side // stride) - 1) * stride + size - side, 0)
+        edges.append((missing // 2, missing - missing // 2))
+    return edges
