@@ -89,7 +89,8 @@ def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
     if not found:
         pytest.skip("needs Chromium: name one in PARALLAX_CHROMIUM, see tests/find_browser.sh")
     camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    arguments = ["--no-sandbox", "--disable-background-networking", *camera]
+    # A page of a test lives for a second: what its scripts only might need is not compiled ahead.
+    arguments = ["--no-sandbox", "--disable-background-networking", "--js-flags=--max-lazy", *camera]
     return browser_type_launch_args | {"executable_path": found, "args": arguments}
 
 
