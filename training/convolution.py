@@ -1,20 +1,13 @@
 """Convolutions of a mobile network on a GPU under JAX, without cuDNN.
 
 For the depthwise and the 1 x 1 convolutions of an EfficientNet in bfloat16 with channels last, what cuDNN has for the
-gradients is slow, and XLA's search for the best of it takes minutes. Written as sums of shifted products, the former is
-one loop that memory alone bounds; the latter is a product of matrices.
+gradients is slow, and XLA's search for the best of it takes minutes. The former are written as sums of shifted
+products, which XLA makes one loop of, the latter as products of matrices. What else convolves is left to cuDNN.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-
-MOST = 2**22
-"""Numbers that the parts of a weight gradient may have together, before they are summed."""
-LEAST = 256
-"""Rows of a part: fewer are not worth one."""
-FEW = 4
-"""Channels of a picture: so few are gathered from under the kernel, for one product of matrices."""
 
 
 @contextmanager
@@ -48,13 +41,9 @@ def in_keras() -> Iterator[None]:
         return depthwise(inputs, keras.ops.convert_to_tensor(layer.kernel), layer.strides, layer.padding)
 
     def convolution_op(layer: Any, inputs: Any, kernel: Any) -> Any:
-        one = set(layer.kernel_size) == set(layer.strides) == {1}
-        if layer.groups != 1 or not _usual(layer) or not (one or inputs.shape[-1] <= FEW):
+        if layer.groups != 1 or not _usual(layer) or set(layer.kernel_size) | set(layer.strides) != {1}:
             return plain[1](layer, inputs, kernel)
-        kernel = keras.ops.convert_to_tensor(kernel)
-        if not one:
-            inputs = gather(inputs, kernel.shape[0], layer.strides, layer.padding)
-        return pointwise(inputs, keras.ops.reshape(kernel, (-1, kernel.shape[-1])))
+        return keras.ops.matmul(inputs, keras.ops.convert_to_tensor(kernel)[0, 0])
 
     keras.layers.DepthwiseConv2D.call, keras.layers.Conv2D.convolution_op = call, convolution_op
     try:
@@ -66,48 +55,6 @@ def in_keras() -> Iterator[None]:
 def _usual(layer: Any) -> bool:
     square = len(set(layer.kernel_size)) == 1 and set(layer.dilation_rate) == {1}
     return square and layer.data_format == "channels_last" and layer.padding in ("same", "valid")
-
-
-def pointwise(inputs: Any, kernel: Any) -> Any:
-    """1 x 1 convolution of (B, H, W, C) with (C, D), in the inputs' precision.
-
-    The weight gradient sums over all places of all pictures and has few numbers: as one product of matrices it would
-    keep few of the GPU's processors busy, so the pictures are dealt into parts.
-    """
-    import jax
-    import jax.numpy as jnp
-
-    @jax.custom_vjp
-    def convolve(x: Any, weights: Any) -> Any:
-        return x @ weights
-
-    def forward(x: Any, weights: Any) -> tuple[Any, Any]:
-        return x @ weights, (x, weights)
-
-    def backward(kept: Any, gradient: Any) -> tuple[Any, Any]:
-        x, weights = kept
-        count = _parts(x.shape, weights.size)
-        rows, given = (array.reshape(count, -1, array.shape[-1]) for array in (x, gradient))
-        parts = jnp.einsum("pri,pro->pio", rows, given, preferred_element_type="float32")
-        return gradient @ weights.T, parts.sum(0).astype(weights.dtype)
-
-    convolve.defvjp(forward, backward)
-    return convolve(inputs, kernel)
-
-
-def _parts(shape: Sequence[int], weights: int) -> int:
-    """Into how many parts the pictures are dealt: as many as are worth it, all alike."""
-    pictures, height, width, _ = shape
-    most = min(MOST // weights, pictures * height * width // LEAST)
-    return max(count for count in range(1, pictures + 1) if pictures % count == 0 and (count == 1 or count <= most))
-
-
-def gather(inputs: Any, size: int, strides: Sequence[int], padding: str) -> Any:
-    """What lies under a kernel at each of its places: (B, H, W, C) to (B, H', W', size * size * C)."""
-    import jax.numpy as jnp
-
-    padded = jnp.pad(inputs, ((0, 0), *_edges(inputs.shape, size, strides, padding), (0, 0)))
-    return jnp.concatenate([tap for row in _taps(padded, size, strides) for tap in row], axis=-1)
 
 
 def depthwise(inputs: Any, kernel: Any, strides: Sequence[int], padding: str) -> Any:
