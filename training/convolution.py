@@ -15,23 +15,9 @@ def on_gpu() -> Iterator[None]:
     """Within, Keras' convolutions compute with what is here where JAX computes on a GPU."""
     import keras
 
-    if keras.backend.backend() != "jax":
+    if not _jax_on_gpu():
         yield
         return
-    import jax
-
-    if jax.default_backend() != "gpu":
-        yield
-        return
-    with in_keras():
-        yield
-
-
-@contextmanager
-def in_keras() -> Iterator[None]:
-    """Within, Keras' convolutions compute with what is here, where it is for them."""
-    import keras
-
     plain = keras.layers.DepthwiseConv2D.call, keras.layers.Conv2D.convolution_op
 
     def call(layer: Any, inputs: Any) -> Any:
@@ -50,6 +36,16 @@ def in_keras() -> Iterator[None]:
         yield
     finally:
         keras.layers.DepthwiseConv2D.call, keras.layers.Conv2D.convolution_op = plain
+
+
+def _jax_on_gpu() -> bool:
+    import keras
+
+    if keras.backend.backend() != "jax":
+        return False
+    import jax
+
+    return jax.default_backend() == "gpu"
 
 
 def _usual(layer: Any) -> bool:

@@ -45,14 +45,13 @@ def plain_net(include_top: bool, weights: str | None, input_shape: tuple[int, in
     """A full and a separable convolution: trains in a moment on any backend, where a process must be started for it."""
     image = keras.Input(input_shape)
     x = keras.layers.Rescaling(1 / 32, -4)(image)
-    for block in ("block1", "block2"):
-        if block == "block1":
-            x = keras.layers.Conv2D(8, 3, 2, name="block1_conv")(x)
-        else:
-            x = keras.layers.DepthwiseConv2D(3, 2, use_bias=False, name="block2_dwconv")(x)
-            x = keras.layers.Conv2D(8, 1, name="block2_conv")(x)
-        x = keras.layers.BatchNormalization(name=f"{block}_bn")(x)
-        x = keras.layers.Activation("relu", name=f"{block}_activation")(x)
+    x = keras.layers.Conv2D(8, 3, 2, name="block1_conv")(x)
+    x = keras.layers.BatchNormalization(name="block1_bn")(x)
+    x = keras.layers.Activation("relu", name="block1_activation")(x)
+    x = keras.layers.DepthwiseConv2D(3, 2, use_bias=False, name="block2_dwconv")(x)
+    x = keras.layers.Conv2D(8, 1, name="block2_conv")(x)
+    x = keras.layers.BatchNormalization(name="block2_bn")(x)
+    x = keras.layers.Activation("relu", name="block2_activation")(x)
     return keras.Model(image, x, name="plain")
 
 
