@@ -74,3 +74,16 @@ def backbone_of(model: Any) -> Any:
     import keras
 
     return keras.Model(model.input, model.get_layer("pool").input)
+
+
+def copy_weights(source: Any, target: Any) -> None:
+    """Give a graph all weights of another of the same kind, so that both compute the same.
+
+    `set_weights` alone is not enough: a `Normalization` computes with what it derived from its weights when they came.
+    """
+    import keras
+
+    target.set_weights(source.get_weights())
+    for layer in target.layers:
+        if isinstance(layer, keras.layers.Normalization) and layer.built:
+            layer.finalize_state()

@@ -96,7 +96,7 @@ def save(model: Any, card: Card, folder: Path) -> Card:
     """
     folder.mkdir(parents=True, exist_ok=True)
     fresh = graphs.build(card.architecture, card.input_size, card.units, **card.head)
-    fresh.set_weights(model.get_weights())
+    graphs.copy_weights(model, fresh)
     unfinished = folder / f"unfinished.{WEIGHTS}"
     fresh.save_weights(unfinished)
     _halve(unfinished)
@@ -197,7 +197,8 @@ def _halve(path: Path) -> None:
     import h5py
 
     half = path.with_suffix(".half")
-    with h5py.File(path, "r") as source, h5py.File(half, "w", libver="latest") as target:
+    # Compact, and of a version that every HDF5 in use reads: what the latest writes, the one before it may not open.
+    with h5py.File(path, "r") as source, h5py.File(half, "w", libver=("v110", "v110")) as target:
 
         def copy(place: str, item: Any) -> None:
             if isinstance(item, h5py.Group):

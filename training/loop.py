@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from models import Card, save
-from models.graphs import build
+from models.graphs import build, copy_weights
 from training import data, progress, records, sources, state
 from training.evaluate import evaluate
 from training.job import Job, shorten
@@ -81,7 +81,7 @@ def train(
         if setup.mixed or setup.all_devices:
             # What is saved is what anybody will load: on one device, in float32.
             trained, model = model, _build(recipe)
-            model.set_weights(trained.get_weights())
+            copy_weights(trained, model)
         found = evaluate(model, validation, recipe)
         card = save(model, card_of(job, history, found), out)
     except OSError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from models.graphs import copy_weights
 from training import convolution
 from training.cache import Cache
 from training.recipe import TrainingError
@@ -127,5 +128,5 @@ def twin(model: Any) -> Any:
         return model
     with alone():
         copy = keras.models.clone_model(model)
-        copy.set_weights(model.get_weights())
+        copy_weights(model, copy)
     return copy

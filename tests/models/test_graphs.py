@@ -51,3 +51,16 @@ def test_the_small_networks_grow():
     assert norms == [False, False, True]
     assert [model.get_layer("pool").input.shape[1:] for model in built] == [(16, 16, 32), (8, 8, 64), (2, 2, 256)]
     assert all(model.layers[1](np.array([0.0, 255.0])).numpy().tolist() == [-1, 1] for model in built)
+
+
+def test_a_copy_of_weights_computes_the_same():
+    def network():
+        image = keras.Input((4, 4, 3))
+        return keras.Model(image, keras.layers.Dense(2)(keras.layers.Normalization()(image)))
+
+    source, target = network(), network()
+    source.layers[1].set_weights([np.array([100.0, 120.0, 140.0]), np.array([50.0, 60.0, 70.0]), np.array(0)])
+    source.layers[1].finalize_state()
+    graphs.copy_weights(source, target)
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 4, 4, 3)).astype("float32")
+    np.testing.assert_array_equal(target(pixels), source(pixels))

@@ -42,9 +42,12 @@ def tiny_net(include_top: bool, weights: str | None, input_shape: tuple[int, int
 
 
 def plain_net(include_top: bool, weights: str | None, input_shape: tuple[int, int, int]) -> keras.Model:
-    """A full and a separable convolution: trains in a moment on any backend, where a process must be started for it."""
+    """A full and a separable convolution: trains in a moment on any backend, where a process must be started for it.
+
+    What it takes off each pixel, and divides it by, is among its weights, as in an EfficientNet.
+    """
     image = keras.Input(input_shape)
-    x = keras.layers.Rescaling(1 / 32, -4)(image)
+    x = keras.layers.Normalization(name="normalization")(image)
     x = keras.layers.Conv2D(8, 3, 2, name="block1_conv")(x)
     x = keras.layers.BatchNormalization(name="block1_bn")(x)
     x = keras.layers.Activation("relu", name="block1_activation")(x)

@@ -90,7 +90,9 @@ def plain(hub_folder, tmp_path_factory):
     keras.applications.PlainNet = studies.plain_net
     folder = tmp_path_factory.mktemp("plain")
     keras.utils.set_random_seed(2)
-    studies.plain_net(False, None, (32, 32, 3)).save_weights(folder / "plain.weights.h5")
+    network = studies.plain_net(False, None, (32, 32, 3))
+    network.get_layer("normalization").set_weights([np.full(3, 128.0), np.full(3, 32.0**2), np.array(0)])
+    network.save_weights(folder / "plain.weights.h5")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "begin", with_one_head(loop.begin))
         yield lambda name: Training(folder / name, hub_folder, folder / "plain.weights.h5")
@@ -176,6 +178,8 @@ def test_mixed_precision_trains_nearly_the_same_and_saves_float32(plain, referen
     assert ours == pytest.approx(theirs, abs=0.05)
     assert training.history != reference.history
     assert training.card.training["precision"] == "mixed_bfloat16"
+    # What is saved says what the trained network says.
+    assert training.card.results["validation"]["loss"] == pytest.approx(ours, abs=0.02)
 
 
 def test_a_batch_that_the_devices_cannot_share_is_one_sentence(monkeypatch):
