@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterable
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.util import cache_from_source
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -23,9 +24,14 @@ def copy(wanted: Iterable[Requirement], venv: Path) -> None:
             source = Path(os.path.normpath(str(file.locate())))
             # Console scripts are written as ../../../bin/NAME.
             target = Path(os.path.normpath(site / file))
-            if source.is_file() and target.is_relative_to(venv):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                _place(source, target, venv)
+            pairs = [(source, target)]
+            if source.suffix == ".py":
+                # pip compiles what it installs, whether it keeps account of that or not.
+                pairs.append((Path(cache_from_source(source)), Path(cache_from_source(target))))
+            for here, there in pairs:
+                if here.is_file() and there.is_relative_to(venv) and not there.exists():
+                    there.parent.mkdir(parents=True, exist_ok=True)
+                    _place(here, there, venv)
 
 
 def closure(wanted: Iterable[Requirement]) -> list[Distribution]:

@@ -46,8 +46,7 @@ def look(space: Space, visitor: Callable) -> Iterator[Callable[..., Tab]]:
         leave(tab)
     for tab in tabs:
         assert not tab.errors
-        hosts = {urlsplit(url).netloc for url in tab.requests if urlsplit(url).scheme not in ("data", "blob")}
-        assert hosts == {urlsplit(space.url).netloc}
+        assert tab.hosts == {urlsplit(space.url).netloc}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +54,7 @@ def harbour() -> bytes:
     return pictures.encoded(pictures.photograph(400, 300), "JPEG", quality=95)
 
 
-def test_the_page_opens_with_evidence_and_says_so_in_its_address(look):
+def test_the_page_opens_with_evidence_and_depth_moves_without_the_server(look):
     tab = look()
     tab.at("top")
     expect(tab.page).to_have_title("Parallax")
@@ -64,6 +63,13 @@ def test_the_page_opens_with_evidence_and_says_so_in_its_address(look):
     for run in ("SGD", "Adam"):
         assert pixels(tab.evidence(run)).std() > 10
     expect(tab.alert).to_have_count(0)
+    before = len(tab.requests)
+    tab.depth.focus()
+    for layer in LAYERS[-2::-1]:
+        tab.page.keyboard.press("ArrowLeft")
+        tab.at(layer)
+    expect(tab.page).to_have_url(re.compile("layer=stem"))
+    assert len(tab.requests) == before
 
 
 def test_an_upload_is_explained_as_programs_hear_it(look, space, harbour, tmp_path):
@@ -87,18 +93,6 @@ def test_an_upload_is_explained_as_programs_hear_it(look, space, harbour, tmp_pa
         assert float(said[1].replace("−", "-")) == pytest.approx(strength, rel=0.06)
     seen = Image.fromarray(pixels(tab.seen)).resize((224, 224), Image.Resampling.BOX)
     assert np.abs(np.asarray(seen, float) - numbers["seen"]).mean() < 3
-
-
-def test_depth_moves_without_the_server(look):
-    tab = look()
-    tab.at("top")
-    before = len(tab.requests)
-    tab.depth.focus()
-    for layer in LAYERS[-2::-1]:
-        tab.page.keyboard.press("ArrowLeft")
-        tab.at(layer)
-    expect(tab.page).to_have_url(re.compile("layer=stem"))
-    assert len(tab.requests) == before
 
 
 def test_a_bad_file_gets_a_sentence_and_the_last_photograph_stays(look, harbour):
@@ -125,7 +119,7 @@ def test_a_bad_file_gets_a_sentence_and_the_last_photograph_stays(look, harbour)
     expect(tab.alert).to_have_count(0)
 
 
-def test_other_runs_and_the_numbers_of_what_is_shown(look):
+def test_other_runs_the_numbers_of_what_is_shown_and_the_camera(look):
     tab = look("/?photo=coffee&right=cats_vs_dogs/sgd-seed1")
     tab.ready("coffee")
     expect(tab.page.get_by_label("Right run")).to_have_value("cats_vs_dogs/sgd-seed1")
@@ -138,10 +132,11 @@ def test_other_runs_and_the_numbers_of_what_is_shown(look):
     maps = {f"{run}/hires_cam/{layer}/{target}" for run in runs for layer in LAYERS for target in ("cat", "dog")}
     assert maps < set(numbers.files)
     tab.ready("coffee")
+    _camera(tab)
 
 
-def test_the_camera_gives_a_photograph_and_is_off_afterwards(look):
-    tab = look(permissions=["camera"])
+def _camera(tab: Tab) -> None:
+    """It gives a photograph, and is off afterwards."""
     tab.button("Camera").click()
     dialog = tab.page.get_by_role("dialog", name="Camera")
     expect(dialog).to_be_visible()

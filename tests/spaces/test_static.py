@@ -352,59 +352,38 @@ def _percent(p: float) -> str:
 
 
 @pytest.mark.browser
-def test_threads_where_headers_allow_them_and_files_that_are_no_photographs(folder, visitor):
+def test_dropped_and_pasted_photographs_the_address_and_the_way_back_for_everybody(folder, visitor):
     with served(folder, ISOLATED) as address:
-        tab = visitor(at=address, viewport={"width": 390, "height": 844}, color_scheme="dark")
+        tab = visitor("/?photo=coffee#layer=5c&class=dog&show=signed", at=address, bypass_csp=True)
+        tab.ready("coffee")
+        tab.at("5c")
+        # Threads, where headers allow them.
         assert tab.page.evaluate("crossOriginIsolated") is True
         assert tab.page.evaluate("import('/crew.js').then(({ threadsFor }) => threadsFor(1))") >= 1
-        _networks(tab.page)
-        _give(tab, "good.png", EXACT["chelsea.png"]())
-        tab.ready("good.png")
-        before = pixels(tab.evidence("Adam"))
-        bad = {name: make() for name, make in pictures.BAD.items()} | {"phone.heic": pictures.ODD["phone.heic"]()}
-        for name, content in bad.items():
-            _give(tab, name, content)
-            expect(tab.alert).to_contain_text(f'"{name}"')
-            said = tab.alert.inner_text()
-            assert said.endswith(".") and said.count(". ") == 0
-            assert np.array_equal(pixels(tab.evidence("Adam")), before)
-        _give(tab, "<img src=x onerror=alert(1)>.jpg", pictures.BAD["text.jpg"]())
-        expect(tab.alert).to_contain_text('"<img src=x onerror=alert(1)>.jpg" cannot be read')
-        for name in ("panorama.jpg", "cmyk.jpg", "animation.gif"):
-            _give(tab, name, pictures.ODD[name]())
-            tab.ready(name)
-            expect(tab.page.locator(".message")).to_have_text("")
-        assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-
-
-@pytest.mark.browser
-def test_dropped_and_pasted_photographs_the_address_and_the_way_back_for_everybody(visitor):
-    tab = visitor("/?photo=coffee#layer=5c&class=dog&show=signed", bypass_csp=True)
-    tab.ready("coffee")
-    tab.at("5c")
-    assert tab.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
-    for kind in ("drop", "paste"):
-        tab.page.evaluate(
-            """async ([kind, content]) => {
-              const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
-              const all = new DataTransfer();
-              all.items.add(new File([bytes], `${kind}.png`));
-              const Kind = kind === "drop" ? DragEvent : ClipboardEvent;
-              document.dispatchEvent(new Kind(kind, { dataTransfer: all, clipboardData: all }));
-            }""",
-            [kind, base64.b64encode(EXACT["chelsea.png"]()).decode()],
-        )
-        # Until the networks are there the sample stands.
-        tab.page.locator(f"[aria-label^='{kind}.png as the network']").wait_for(timeout=PREPARING)
-    expect(tab.page).to_have_url(re.compile(r"/#layer=5c&class=dog&show=signed"))
-    tab.button("china").click()
-    tab.ready("china")
-    expect(tab.page).to_have_url(re.compile(r"\?photo=china#"))
-    tab.page.go_back()
-    tab.ready("paste.png")
-    tab.page.go_forward()
-    tab.ready("china")
-    _nobody_is_shut_out(tab)
+        assert tab.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+        for kind in ("drop", "paste"):
+            tab.page.evaluate(
+                """async ([kind, content]) => {
+                  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+                  const all = new DataTransfer();
+                  all.items.add(new File([bytes], `${kind}.png`));
+                  const Kind = kind === "drop" ? DragEvent : ClipboardEvent;
+                  document.dispatchEvent(new Kind(kind, { dataTransfer: all, clipboardData: all }));
+                }""",
+                [kind, base64.b64encode(EXACT["chelsea.png"]()).decode()],
+            )
+            # Until the networks are there the sample stands.
+            tab.page.locator(f"[aria-label^='{kind}.png as the network']").wait_for(timeout=PREPARING)
+        expect(tab.page).to_have_url(re.compile(r"/#layer=5c&class=dog&show=signed"))
+        tab.button("china").click()
+        tab.ready("china")
+        expect(tab.page).to_have_url(re.compile(r"\?photo=china#"))
+        tab.page.go_back()
+        tab.ready("paste.png")
+        tab.page.go_forward()
+        tab.ready("china")
+        _nobody_is_shut_out(tab)
+        _files_that_are_no_photographs(tab)
 
 
 def _nobody_is_shut_out(tab: Tab) -> None:
@@ -417,3 +396,23 @@ def _nobody_is_shut_out(tab: Tab) -> None:
             found = Axe().run(tab.page).response["violations"]
             assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == [], (width, scheme)
             expect(tab.page.get_by_text("no photograph leaves this device")).to_be_visible()
+
+
+def _files_that_are_no_photographs(tab: Tab) -> None:
+    _give(tab, "good.png", EXACT["chelsea.png"]())
+    tab.ready("good.png")
+    before = pixels(tab.evidence("Adam"))
+    bad = {name: make() for name, make in pictures.BAD.items()} | {"phone.heic": pictures.ODD["phone.heic"]()}
+    for name, content in bad.items():
+        _give(tab, name, content)
+        expect(tab.alert).to_contain_text(f'"{name}"')
+        said = tab.alert.inner_text()
+        assert said.endswith(".") and said.count(". ") == 0
+        assert np.array_equal(pixels(tab.evidence("Adam")), before)
+    _give(tab, "<img src=x onerror=alert(1)>.jpg", pictures.BAD["text.jpg"]())
+    expect(tab.alert).to_contain_text('"<img src=x onerror=alert(1)>.jpg" cannot be read')
+    for name in ("panorama.jpg", "cmyk.jpg", "animation.gif"):
+        _give(tab, name, pictures.ODD[name]())
+        tab.ready(name)
+        expect(tab.page.locator(".message")).to_have_text("")
+    assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import numpy as np
 import pytest
@@ -22,6 +22,10 @@ PAIR = ("sgd", "adam")
 LETTERS = ("<b>A</b>", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L")
 """Classes of a task that nobody has trained for: more than fit on a page, and one that looks like HTML."""
 LOG = pytest.StashKey[Path]()
+FAILED = pytest.StashKey[bool]()
+VIEW = {"layer": "top", "class": "cat", "show": "positive", "scale": "own", "cells": "smooth"}
+VIEW |= {"fade": 0, "labels": 1, "swap": 0, "channels": 12}
+"""The view that the page opens with, every word of its address."""
 
 
 @dataclass
@@ -76,6 +80,7 @@ def server(
 def pytest_runtest_makereport(item: pytest.Item):
     report = yield
     log = item.session.stash.get(LOG, None)
+    item.stash[FAILED] = report.failed or item.stash.get(FAILED, False)
     if report.failed and log is not None:
         report.sections.append(("The app's log", log.read_text(errors="replace")[-4_000:]))
     return report
@@ -129,8 +134,53 @@ def look(server: Server, first_visit: list[dict], visitor: Callable) -> Iterator
         leave(tab)
     for tab in tabs:
         assert not tab.errors
-        hosts = {urlsplit(url).netloc for url in tab.requests if urlsplit(url).scheme not in ("data", "blob")}
-        assert hosts == {urlsplit(server.url).netloc}
+        assert tab.hosts == {urlsplit(server.url).netloc}
+
+
+@pytest.fixture(scope="session")
+def resting() -> Iterator[list[Tab]]:
+    """The tab that tests hand to each other through `still`."""
+    tabs: list[Tab] = []
+    yield tabs
+    for tab in tabs:
+        leave(tab)
+
+
+@pytest.fixture
+def still(
+    request: pytest.FixtureRequest, server: Server, first_visit: list[dict], visitor: Callable, resting: list[Tab]
+) -> Iterator[Callable[..., Tab]]:
+    """The Look page with the view that words of its address ask for, in a tab that is opened once for many tests.
+
+    For what a page does by itself: these tests ask the server nothing. Who fails leaves the next one a new tab.
+    """
+    tab = resting.pop() if resting else visit(visitor().new_page(), server.url).ready("chelsea")
+
+    def show(**view) -> Tab:
+        # As one who has clicked nothing yet.
+        tab.page.evaluate("document.activeElement?.shadowRoot?.activeElement?.blur(); document.activeElement?.blur()")
+        tab.page.evaluate(
+            """hash => new Promise((done) => {
+              const drawn = () => requestAnimationFrame(() => requestAnimationFrame(done));
+              if (location.hash === `#${hash}`) return drawn();
+              addEventListener("hashchange", drawn, { once: true });
+              location.hash = hash;
+            })""",
+            urlencode(VIEW | view),
+        )
+        tab.at(view.get("layer", "top"))
+        for kept in (tab.sent, tab.requests, tab.errors):
+            kept.clear()
+        return tab
+
+    yield show
+    if request.node.stash.get(FAILED, False):
+        leave(tab)
+        return
+    resting.append(tab)
+    assert not tab.errors
+    assert tab.sent == []
+    assert tab.hosts <= {urlsplit(server.url).netloc}
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image
@@ -55,6 +56,11 @@ class Tab:
     @property
     def alert(self) -> Locator:
         return self.page.get_by_role("alert")
+
+    @property
+    def hosts(self) -> set[str]:
+        """Whom it asked for something."""
+        return {urlsplit(url).netloc for url in self.requests if urlsplit(url).scheme not in ("data", "blob")}
 
     def evidence(self, run: str) -> Locator:
         return self.page.get_by_role("img", name=f"in the {run} run")

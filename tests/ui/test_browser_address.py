@@ -45,8 +45,8 @@ def test_what_the_server_does_keeps_the_view(look):
     expect(tab.evidence("SGD")).to_have_attribute("aria-label", re.compile("^Evidence for and against dog at layer 5c"))
 
 
-def test_another_hash_in_the_same_tab_is_followed(look):
-    tab = look("/#layer=5c")
+def test_another_hash_in_the_same_tab_is_followed(still):
+    tab = still(layer="5c")
     tab.page.evaluate("location.hash = 'layer=3a&class=dog'")
     tab.at("3a")
     expect(tab.evidence("SGD")).to_have_attribute("aria-label", re.compile("^Evidence for dog at layer 3a"))
@@ -63,11 +63,11 @@ def test_strange_words_in_the_address_give_the_default(look):
     expect(tab.alert).to_have_count(0)
 
 
-def test_swapped_runs_keep_their_colours(look):
-    pair, swapped = look(), look("/?left=adam&right=sgd")
-    places = [[tab.evidence(run).bounding_box()["x"] for run in ("SGD", "Adam")] for tab in (pair, swapped)]
+def test_swapped_runs_keep_their_colours(look, still):
+    tabs = still(), look("/?left=adam&right=sgd")
+    places = [[tab.evidence(run).bounding_box()["x"] for run in ("SGD", "Adam")] for tab in tabs]
     assert places[0] == places[1][::-1]
-    for tab in (pair, swapped):
+    for tab in tabs:
         expect(tab.page.locator("figure.px-hue-a")).to_contain_text("SGD")
         expect(tab.page.locator("figure.px-hue-b")).to_contain_text("Adam")
 

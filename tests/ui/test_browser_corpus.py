@@ -11,18 +11,14 @@ from tests.explain import pictures
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if re.match(r"[<'$r\u732b]", name)])
-def test_a_hostile_name_is_only_a_name(look, name):
+def test_a_hostile_name_is_only_a_name(look):
     tab = look()
     tab.page.evaluate("() => { globalThis.alert = () => { throw new Error('it ran'); }; }")
-    tab.upload(name, b"nothing of a photograph")
-    shown = "".join(letter if letter.isprintable() else "?" for letter in name)
-    expect(tab.alert).to_contain_text(shown[:40])
-    expect(tab.page.locator("img[src=x]")).to_have_count(0)
-    _a_good_one_is_shown(tab)
-
-
-def _a_good_one_is_shown(tab) -> None:
-    tab.upload("good.png", pictures.encoded(pictures.photograph(), "PNG"))
-    tab.ready("good.png")
-    expect(tab.alert).to_have_count(0)
+    for name in (name for name in NAMES if re.match(r"[<'$r\u732b]", name)):
+        tab.upload(name, b"nothing of a photograph")
+        shown = "".join(letter if letter.isprintable() else "?" for letter in name)
+        expect(tab.alert).to_contain_text(shown[:40])
+        expect(tab.page.locator("img[src=x]")).to_have_count(0)
+        tab.upload("good.png", pictures.encoded(pictures.photograph(), "PNG"))
+        expect(tab.alert).to_have_count(0)
+        tab.ready("good.png")

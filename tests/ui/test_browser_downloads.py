@@ -27,8 +27,8 @@ def test_the_numbers_are_those_of_explain(look, explainers):
         assert len(numbers.files) == 1 + 2 * (2 + 18 * 2)
 
 
-def test_the_picture_is_what_is_shown(look):
-    tab = look("/#layer=6d&class=cat&labels=0")
+def test_the_picture_is_what_is_shown(still):
+    tab = still(layer="6d", labels=0)
     with tab.page.expect_download() as download:
         tab.page.get_by_role("button", name="Download what is shown as PNG").click()
     assert download.value.suggested_filename == "parallax-chelsea-6d-cat.png"

@@ -19,8 +19,8 @@ def test_the_photograph_stays_where_it_was_when_the_evidence_comes(first_visit):
     assert all(abs(now - last) <= 1 for place in drawn for now, last in zip(place, drawn[-1], strict=True))
 
 
-def test_name_title_and_icon(look):
-    tab = look()
+def test_name_title_and_icon(still):
+    tab = still()
     expect(tab.page).to_have_title("Parallax")
     expect(tab.page.get_by_role("heading", name="Parallax", level=1)).to_be_visible()
     icon = tab.page.locator("link[rel~='icon']").first.get_attribute("href")
@@ -28,8 +28,8 @@ def test_name_title_and_icon(look):
     assert icon.startswith("data:image/svg+xml")
 
 
-def test_the_first_photograph_is_explained_without_a_click(look, explainers):
-    tab = look()
+def test_the_first_photograph_is_explained_without_a_click(still, explainers):
+    tab = still()
     expect(tab.button("chelsea")).to_have_attribute("aria-pressed", "true")
     for run, name in (("sgd", "SGD"), ("adam", "Adam")):
         found = explainers[run](data.chelsea())
