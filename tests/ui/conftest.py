@@ -159,13 +159,12 @@ def still(
     def show(**view) -> Tab:
         # As one who has clicked nothing yet.
         tab.page.evaluate("document.activeElement?.shadowRoot?.activeElement?.blur(); document.activeElement?.blur()")
+        # At once, so that no word of the last test's view, which the page writes a moment later, comes in between.
         tab.page.evaluate(
-            """hash => new Promise((done) => {
-              const drawn = () => requestAnimationFrame(() => requestAnimationFrame(done));
-              if (location.hash === `#${hash}`) return drawn();
-              addEventListener("hashchange", drawn, { once: true });
-              location.hash = hash;
-            })""",
+            """hash => {
+              history.replaceState(history.state, "", `#${hash}`);
+              dispatchEvent(new HashChangeEvent("hashchange"));
+            }""",
             urlencode(VIEW | view),
         )
         tab.at(view.get("layer", "top"))

@@ -47,6 +47,8 @@ def test_what_the_server_does_keeps_the_view(look):
 
 def test_another_hash_in_the_same_tab_is_followed(still):
     tab = still(layer="5c")
+    tab.depth.press("ArrowLeft")
+    expect(tab.page).to_have_url(re.compile("#layer=5b&"))
     tab.page.evaluate("location.hash = 'layer=3a&class=dog'")
     tab.at("3a")
     expect(tab.evidence("SGD")).to_have_attribute("aria-label", re.compile("^Evidence for dog at layer 3a"))
