@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from models.graphs import backbone_of
+from models.graphs import backbone_of, copy_weights
 from training.data import Split
 
 BATCH = 64
@@ -60,12 +60,8 @@ def build(start: Any, classes: int) -> Any:
     ):
         x = layer(x)
     model = network(include_top=False, input_tensor=x, weights=None)
-    # By place: Keras numbers the unnamed layers of a second network on. Augmentation has states, but no weights.
-    own, given = ([layer for layer in one.layers if layer.weights] for one in (model, backbone_of(start)))
-    for layer, donor in zip(own, given, strict=True):
-        layer.set_weights(donor.get_weights())
-        if isinstance(layer, keras.layers.Normalization):
-            layer.finalize_state()
+    # Augmentation has states, but no weights.
+    copy_weights(backbone_of(start), model)
     model.trainable = False
     x = keras.layers.GlobalAveragePooling2D(name="avg_pool")(model.output)
     x = keras.layers.BatchNormalization()(x)

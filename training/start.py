@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from models.graphs import backbone_of
+from models.graphs import backbone_of, copy_weights
 from models.store import sha256
 from training.recipe import TrainingError
 
@@ -66,15 +66,9 @@ def _imagenet(model: Any, architecture: str) -> dict[str, str]:
             f"Keras' weights of {architecture} could not be fetched; they need the network once, "
             "or name a file with --weights."
         ) from error
-    # By place and not by name: Keras numbers the unnamed layers of a second network on.
-    for own, given in zip(_with_weights(backbone_of(model)), _with_weights(donor), strict=True):
-        own.set_weights(given.get_weights())
+    copy_weights(donor, backbone_of(model))
     _take_scale(model, donor)
     return {"name": "imagenet", "source": f"keras {keras.__version__}"}
-
-
-def _with_weights(model: Any) -> list[Any]:
-    return [layer for layer in model.layers if layer.weights]
 
 
 def _take_scale(model: Any, donor: Any) -> None:

@@ -273,8 +273,7 @@ def visitor(new_context, url) -> Iterator:
     yield open_tab
     for tab, at in tabs:
         assert not [error for error in tab.errors if "ERR_INTERNET_DISCONNECTED" not in error]
-        hosts = {urlsplit(one).netloc for one in tab.requests if urlsplit(one).scheme not in ("data", "blob")}
-        assert hosts == {urlsplit(at).netloc}
+        assert tab.hosts == {urlsplit(at).netloc}
 
 
 def _networks(page: Page) -> None:
