@@ -76,7 +76,8 @@ def _key(cut: Cut, source: Views) -> str:
     import keras
 
     digest = hashlib.sha256()
-    for variable in cut.front.variables:
+    # Not the state of dropout: a frozen part drops nothing.
+    for variable in cut.front.weights:
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).tobytes())
     digest.update(np.ascontiguousarray(source.pictures).data)
     facts = [source.augmentation.facts, source.size, source.seed, source.count, source.pictures.shape, cut.name]

@@ -124,8 +124,8 @@ def test_a_network_where_two_activations_enter_the_trained_blocks_is_not_cut(net
     assert freeze.cut(network, "all") is None
 
 
-def features_of(network, pictures, tmp_path, said, scale=1.0, most=cache.MOST, **changes) -> Features:
-    parts = freeze.cut(network, "2")
+def features_of(network, pictures, tmp_path, said, scale=1.0, most=cache.MOST, first="2", **changes) -> Features:
+    parts = freeze.cut(network, first)
     facts = {"augmentation": studies.recipe().augmentation, "size": 32, "seed": 0, "count": 2}
     source = views.Views(pictures, **(facts | changes))
 
@@ -149,6 +149,15 @@ def test_weights_pictures_and_views_decide_which_features_are_found(network, pic
     features_of(network, pictures, tmp_path, said)
     assert len(list(tmp_path.glob("*.features"))) == len(kinds) + 2
     assert not said
+
+
+def test_a_training_that_goes_on_finds_them_whatever_its_dropout_draws(pictures, tmp_path):
+    """Its blocks drop out whole, also those that are frozen."""
+    network = graphs.build("EfficientNetB0", 32, 2)
+    for epoch in (0, 5):
+        stages.reseed(network, 0, epoch)
+        features_of(network, pictures, tmp_path, [], first="3")
+    assert len(list(tmp_path.glob("*.features"))) == 1
 
 
 def test_what_was_not_written_to_disk_is_computed_anew(network, pictures, tmp_path):
