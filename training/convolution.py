@@ -1,21 +1,25 @@
-"""Convolutions of a mobile network on a GPU under JAX, without cuDNN.
+"""The convolutions of a mobile network, written so that training them is fast.
 
-For the depthwise and the 1 x 1 convolutions of an EfficientNet in bfloat16 with channels last, what cuDNN has for the
-gradients is slow, and XLA's search for the best of it takes minutes. The former are written as sums of shifted
-products, which XLA makes one loop of, the latter as products of matrices. What else convolves is left to cuDNN.
+1 x 1 convolutions are products of matrices. TensorFlow's own gradients of them take twice the time of a product on a
+processor; on a GPU, what cuDNN has for them and for depthwise convolutions in bfloat16 with channels last is slow, and
+XLA's search for the best of it takes minutes. There, depthwise ones are sums of shifted products too, which XLA makes
+one loop of. What else convolves is left to the backend.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from training import accelerator
+
 
 @contextmanager
-def on_gpu() -> Iterator[None]:
-    """Within, Keras' convolutions compute with what is here where JAX computes on a GPU."""
+def fast() -> Iterator[None]:
+    """Within, Keras' convolutions compute with what is here: with TensorFlow on a processor, with JAX on a GPU."""
     import keras
 
-    if not _jax_on_gpu():
+    backend = keras.backend.backend()
+    if (backend, bool(accelerator.name())) not in (("tensorflow", False), ("jax", True)):
         yield
         return
     plain = keras.layers.DepthwiseConv2D.call, keras.layers.Conv2D.convolution_op
@@ -31,21 +35,13 @@ def on_gpu() -> Iterator[None]:
             return plain[1](layer, inputs, kernel)
         return keras.ops.matmul(inputs, keras.ops.convert_to_tensor(kernel)[0, 0])
 
-    keras.layers.DepthwiseConv2D.call, keras.layers.Conv2D.convolution_op = call, convolution_op
+    keras.layers.Conv2D.convolution_op = convolution_op
+    if backend == "jax":
+        keras.layers.DepthwiseConv2D.call = call
     try:
         yield
     finally:
         keras.layers.DepthwiseConv2D.call, keras.layers.Conv2D.convolution_op = plain
-
-
-def _jax_on_gpu() -> bool:
-    import keras
-
-    if keras.backend.backend() != "jax":
-        return False
-    import jax
-
-    return jax.default_backend() == "gpu"
 
 
 def _usual(layer: Any) -> bool:

@@ -41,7 +41,7 @@ class Setup:
         if self.mixed:
             keras.config.set_dtype_policy(MIXED)
         try:
-            with _spread() if self.all_devices else nullcontext(), convolution.on_gpu():
+            with _spread() if self.all_devices else nullcontext(), convolution.fast():
                 yield
         finally:
             keras.config.set_dtype_policy(before)

@@ -5,7 +5,7 @@ import platform
 from pathlib import Path
 
 from models import Card
-from training import data
+from training import accelerator, data
 from training.evaluate import Evaluation
 from training.job import Job
 from training.records import Packed
@@ -80,26 +80,8 @@ def machine() -> str:
     """One line on what this runs on."""
     import keras
 
+    device = accelerator.name()
     return (
         f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}, "
-        f"keras {keras.__version__} on {keras.backend.backend()}{_accelerator()}"
+        f"keras {keras.__version__} on {keras.backend.backend()}" + (f", {device}" if device else "")
     )
-
-
-def _accelerator() -> str:
-    import keras
-
-    backend = keras.backend.backend()
-    if backend == "jax":
-        import jax
-
-        first = jax.local_devices()[0]
-        return f", {first.device_kind}" if first.platform != "cpu" else ""
-    if backend == "torch":
-        import torch
-
-        return f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    import tensorflow as tf
-
-    devices = tf.config.list_physical_devices("GPU")
-    return f", {tf.config.experimental.get_device_details(devices[0]).get('device_name', 'GPU')}" if devices else ""

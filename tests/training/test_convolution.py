@@ -1,10 +1,12 @@
-"""Depthwise convolution as shifted products is the convolution: place by place in float64, and so are its gradients."""
+"""What `training.convolution` computes is the convolution: place by place in float64, and so are its gradients."""
 
 import itertools
 
 import jax
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from training import convolution
 
@@ -48,3 +50,42 @@ def test_depthwise_is_the_slow_version_and_so_are_its_gradients(size, stride, pa
     for found, wanted in zip(ours, slow(x, kernel, stride, padding, given), strict=True):
         assert found.shape == wanted.shape
         assert np.allclose(found, wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_a_network_of_1_x_1_convolutions_is_products_of_matrices_and_so_are_its_gradients(dtype):
+    rng = np.random.default_rng(0)
+    x, weights = rng.normal(size=(2, 4, 5, 3)), rng.normal(size=(3, 7))
+    given, bias = rng.normal(size=(2, 4, 5, 7)), rng.normal(size=7)
+    with convolution.fast():
+        layer = keras.layers.Conv2D(7, 1, dtype=dtype)
+        layer.build(x.shape)
+        layer.set_weights([weights[None, None], bias])
+
+        @tf.function
+        def fast(x, given):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                result = layer(x)
+                total = tf.reduce_sum(tf.cast(result, "float32") * given)
+            return result, *tape.gradient(total, [x, *layer.trainable_variables])
+
+        found = fast.get_concrete_function(tf.constant(x, "float32"), tf.constant(given, "float32"))
+        kinds = {operation.type for operation in found.graph.get_operations()}
+        ours = found(tf.constant(x, "float32"), tf.constant(given, "float32"))
+    assert "MatMul" in kinds and not any("Conv" in kind for kind in kinds)
+    wanted = [np.zeros_like(given), np.zeros_like(x), np.zeros((1, 1, 3, 7)), given.sum(axis=(0, 1, 2))]
+    for place in np.ndindex(x.shape[:3]):
+        wanted[0][place] = x[place] @ weights + bias
+        wanted[1][place] = weights @ given[place]
+        wanted[2][0, 0] += np.outer(x[place], given[place])
+    for one, other in zip(ours, wanted, strict=True):
+        rough = 0.02 if dtype != "float32" else 1e-5
+        assert np.allclose(one, other, rtol=rough, atol=rough * np.abs(other).max())
+
+
+def test_keras_has_its_own_convolutions_again():
+    before = keras.layers.Conv2D.convolution_op, keras.layers.DepthwiseConv2D.call
+    with convolution.fast():
+        assert keras.layers.Conv2D.convolution_op is not before[0]
+    assert (keras.layers.Conv2D.convolution_op, keras.layers.DepthwiseConv2D.call) == before
