@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from models.graphs import copy_weights
-from training import convolution
+from training import convolution, memory
 from training.cache import Cache
 from training.recipe import TrainingError
 
@@ -37,6 +37,7 @@ class Setup:
         """What is built within runs as asked for."""
         import keras
 
+        memory.keep()
         before = keras.config.dtype_policy()
         if self.mixed:
             keras.config.set_dtype_policy(MIXED)
