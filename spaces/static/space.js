@@ -1,6 +1,6 @@
 // The page: samples that are there at once, and photographs of the visitor's own, explained in this browser.
 import { mount } from "./viewer/viewer.js";
-import { readAddress, writeAddress } from "./viewer/state.js";
+import { readAddress, watchAddress, writeAddress } from "./viewer/state.js";
 import { Camera } from "./camera.js";
 import { Crew } from "./crew.js";
 import { payload } from "./evidence.js";
@@ -240,7 +240,7 @@ cameraButton.addEventListener("click", () => {
 });
 keepButton.addEventListener("click", keep);
 
-addEventListener("hashchange", () => view.update({ state: readAddress() }));
+watchAddress((state) => view.update({ state }));
 addEventListener("popstate", () => {
   const id = asked();
   // Another hash is another view of what is there.

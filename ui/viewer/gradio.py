@@ -16,7 +16,7 @@ const sheet = new CSSStyleSheet();
 sheet.replaceSync(STYLE);
 root.adoptedStyleSheets = [sheet];
 let view;
-globalThis.addEventListener("hashchange", () => view?.update({ state: readAddress() }));
+watchAddress((state) => view?.update({ state }));
 
 function unpack(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));

@@ -74,9 +74,14 @@ export function fitState(state, meta) {
   return fitted;
 }
 
-/** The state that the address of the page names. */
-export function readAddress() {
-  return decodeState(globalThis.location?.hash);
+/** The state that an address names: the page's, where no other is given. */
+export function readAddress(address = globalThis.location?.href ?? "about:blank") {
+  return decodeState(new URL(address).hash);
+}
+
+/** Takes the state of each address that somebody gives the page: also of one that the page has overwritten since. */
+export function watchAddress(take) {
+  globalThis.addEventListener("hashchange", ({ newURL }) => take(readAddress(newURL || undefined)));
 }
 
 /** Puts a hash into the address of the page without a new entry in its history. */

@@ -13,7 +13,7 @@ from ui.viewer.payload import Payload
 ADAPTER = """
 let view;
 let tell;
-globalThis.addEventListener("hashchange", () => view?.update({ state: readAddress() }));
+watchAddress((state) => view?.update({ state }));
 
 // A server that was started again knows nothing of this page, and Streamlit would wait for a click; a photograph that
 // is given then would be lost, for its field is not one of the new server's.

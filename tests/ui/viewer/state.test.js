@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DEFAULTS, MOST_CHANNELS, decodeState, encodeState, fitState } from "../../../ui/viewer/state.js";
+import { DEFAULTS, MOST_CHANNELS, decodeState, encodeState, fitState, readAddress, watchAddress } from "../../../ui/viewer/state.js";
 
 const META = {
   layers: [{ name: "stem" }, { name: "5c" }, { name: "top" }],
@@ -56,4 +56,27 @@ test("where no class is named, it is the one that the first run finds likeliest"
   const runs = [{ probabilities: [0.2, 0.8] }, { probabilities: [0.9, 0.1] }];
   assert.equal(fitState({}, { ...META, runs }).class, META.classes[1].label);
   assert.equal(fitState({ class: META.classes[0].label }, { ...META, runs }).class, META.classes[0].label);
+});
+
+test("an address that somebody gives is taken, also where the page has written its own since", (t) => {
+  let hear;
+  let taken;
+  t.after(() => {
+    delete globalThis.addEventListener;
+    delete globalThis.location;
+  });
+  globalThis.addEventListener = (name, listener) => {
+    assert.equal(name, "hashchange");
+    hear = listener;
+  };
+  globalThis.location = { href: "https://parallax.example/#layer=top" };
+  watchAddress((state) => {
+    taken = state;
+  });
+  hear({ newURL: "https://parallax.example/#layer=5c&class=dog" });
+  assert.deepEqual(taken, { layer: "5c", class: "dog" });
+  // An event that a script made names no address.
+  hear({ newURL: "" });
+  assert.deepEqual(taken, readAddress());
+  assert.deepEqual(taken, { layer: "top" });
 });
