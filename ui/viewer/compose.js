@@ -45,13 +45,3 @@ export function compose(panels, footer, { background, ink, font }) {
   write(footer, EDGE, height - 32, 24, { weight: 600, room: width - 2 * EDGE });
   return canvas;
 }
-
-/** Hands bytes to the person as a file. */
-export function saveFile(blob, name) {
-  const url = URL.createObjectURL(blob);
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
-}

@@ -1,10 +1,21 @@
-// Depth that moves: a position that runs after a layer, one drawing per frame.
+// Depth that moves: a position that runs after a layer, one drawing per frame; and what was shown, fading.
 
 const GLIDE_MS = 70;
+const FADE_MS = 220;
 
 /** True where the person asked for less motion. */
 export function still() {
   return globalThis.matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
+
+/** Keeps what panels {canvas, ghost} show above them and lets it fade away. */
+export function fadeAway(panels) {
+  if (still()) return;
+  for (const { canvas, ghost } of panels) {
+    Object.assign(ghost, { width: canvas.width, height: canvas.height });
+    if (canvas.width) ghost.getContext("2d").drawImage(canvas, 0, 0);
+    ghost.animate([{ opacity: 1 }, { opacity: 0 }], { duration: FADE_MS, easing: "ease-out" });
+  }
 }
 
 /** A position between layers; `draw()` is called whenever it has moved. */

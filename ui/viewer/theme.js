@@ -19,6 +19,13 @@ export function darkBehind(element) {
   return globalThis.matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
+/** {background, ink} of an element for a picture that stands alone; where it has no background, that of the theme. */
+export function lookOf(element, dark) {
+  const { color: ink, backgroundColor } = getComputedStyle(element);
+  const bare = dark ? "#101318" : "#fff";
+  return { ink, background: isDark(backgroundColor) === null ? bare : backgroundColor };
+}
+
 /** Calls `changed` whenever the theme may have changed; returns a function that stops it. */
 export function watchTheme(element, changed) {
   const media = globalThis.matchMedia("(prefers-color-scheme: dark)");

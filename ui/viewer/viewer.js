@@ -30,23 +30,22 @@
 // import lines depth-first from viewer.js, take each file once, after those it imports, and drop the lines that
 // begin with "import ". Every import is one line, no two files declare the same name, none has a default export.
 import { encodeState, fitState } from "./state.js";
-import { TEXT, fileName, formatNumber, formatSigned } from "./words.js";
+import { TEXT } from "./words.js";
 import { el, setText } from "./parts.js";
 import { panel, runPanel, seenPanel, verdictOf } from "./panels.js";
 import { drawPhoto } from "./draw.js";
-import { Glide, still } from "./glide.js";
-import { darkBehind, isDark, watchTheme } from "./theme.js";
+import { Glide, fadeAway } from "./glide.js";
+import { Play } from "./play.js";
+import { darkBehind, lookOf, watchTheme } from "./theme.js";
 import { isOurs, keyAction } from "./keys.js";
 import { Scene } from "./scene.js";
 import { depthControl } from "./depth.js";
 import { blockPanel } from "./blocks.js";
 import { rail } from "./rail.js";
-import { compose, saveFile } from "./compose.js";
+import { saveNumbers, savePicture } from "./save.js";
 
 // A name that survives this module being evaluated again.
 const INSTANCE = Symbol.for("parallax.viewer");
-const STEP_MS = 900;
-const FADE_MS = 220;
 const TELL_MS = 250;
 const WARM_MS = 400;
 
@@ -72,7 +71,7 @@ class Viewer {
   #state = null;
   #scene = null;
   #glide = new Glide(() => this.#draw());
-  #timer = 0;
+  #play = new Play(() => this.#step());
   #telling = 0;
   #warming = 0;
   #blink = false;
@@ -111,7 +110,7 @@ class Viewer {
 
   /** Takes the viewer off the page and lets go of everything it listens to. */
   destroy() {
-    clearTimeout(this.#timer);
+    this.#play.stop();
     clearTimeout(this.#telling);
     clearTimeout(this.#warming);
     this.#glide.stop();
@@ -290,11 +289,9 @@ class Viewer {
   }
 
   #toggle() {
-    if (this.#timer) {
-      clearTimeout(this.#timer);
-      this.#timer = 0;
-    } else if (this.#scene) this.#timer = setTimeout(() => this.#step(), this.#index ? STEP_MS : STEP_MS / 2);
-    this.depth.playing(Boolean(this.#timer));
+    if (this.#play.on) this.#play.stop();
+    else if (this.#scene) this.#play.start(this.#index > 0);
+    this.depth.playing(this.#play.on);
   }
 
   #step() {
@@ -305,7 +302,6 @@ class Viewer {
       this.#glide.jump(0);
     }
     this.#move(last ? 0 : this.#index + 1);
-    this.#timer = setTimeout(() => this.#step(), STEP_MS);
   }
 
   #onKey(event) {
@@ -342,14 +338,8 @@ class Viewer {
 
   // -- The drawing ---------------------------------------------------------------------------------------
 
-  /** Keeps what the panels show above them and lets it fade away. */
   #ghost() {
-    if (still()) return;
-    for (const { canvas, ghost } of [this.seen, ...this.#panels]) {
-      Object.assign(ghost, { width: canvas.width, height: canvas.height });
-      if (canvas.width) ghost.getContext("2d").drawImage(canvas, 0, 0);
-      ghost.animate([{ opacity: 1 }, { opacity: 0 }], { duration: FADE_MS, easing: "ease-out" });
-    }
+    fadeAway([this.seen, ...this.#panels]);
   }
 
   /** Draws everything at once; what glides goes on gliding. */
@@ -439,48 +429,23 @@ class Viewer {
   // -- The downloads -------------------------------------------------------------------------------------
 
   async #savePicture() {
-    const { layers, runs, photo, method } = this.#meta;
-    const { show, scale, class: label } = this.#state;
-    const text = this.#text;
-    const index = this.#index;
-    const layer = layers[index];
-    const pictures = this.#order.map((run) => {
-      const { shown, full } = this.#scene.reading(run, index);
-      const { signed } = this.#scene.view;
-      const mix = this.#mix(run);
-      return {
-        title: runs[run].name,
-        verdict: verdictOf(runs[run]).join(" "),
-        caption: `${text[signed ? "strength" : "strengthFor"]} ${formatNumber(shown)}${mix ? ` (${mix})` : ""}`,
-        key: this.#panels[run].key,
-        ends: [signed ? formatNumber(-full) : "0", formatNumber(full)],
-        draw: (canvas) => this.#drawRun(canvas, run, index),
-      };
+    await savePicture({
+      scene: this.#scene,
+      state: this.#state,
+      index: this.#index,
+      order: this.#order,
+      text: this.#text,
+      agreement: this.#line?.[this.#index],
+      mix: (run) => this.#mix(run),
+      key: (run) => this.#panels[run].key,
+      draw: (canvas, run) => this.#drawRun(canvas, run, this.#index),
+      look: { ...lookOf(this.node, this.#dark), font: this.#font },
     });
-    const draw = (canvas) => this.#scene.drawSeen(canvas, null, layer);
-    pictures.unshift({ title: photo.name, verdict: "", caption: text.seen, draw });
-    const words = [
-      ...(method ? [method] : []),
-      `Evidence for ${label} at layer ${layer.name}`,
-      `${layer.shape[0]} \u00d7 ${layer.shape[1]} ${text.cells}`,
-      text[show],
-      text[scale],
-      ...(this.#line ? [`${text.agreement} ${formatSigned(this.#line[index], 2)}`] : []),
-    ];
-    const { color: ink, backgroundColor } = getComputedStyle(this.node);
-    const bare = isDark(backgroundColor) === null;
-    const background = bare ? (this.#dark ? "#101318" : "#fff") : backgroundColor;
-    const canvas = compose(pictures, words.join(" \u00b7 "), { background, ink, font: this.#font });
-    const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
-    saveFile(blob, fileName([photo.name, layer.name, label], "png"));
     this.#on.download?.("png");
   }
 
   #saveNumbers() {
-    const { npz_blob: index, photo } = this.#meta;
-    if (index !== undefined && index !== null) {
-      saveFile(new Blob([this.#scene.blobs[index]], { type: "application/octet-stream" }), fileName([photo.name], "npz"));
-    }
+    saveNumbers(this.#meta, this.#scene.blobs);
     this.#on.download?.("npz");
   }
 }
