@@ -88,8 +88,14 @@ def _take(kind: str, field: str) -> None:
 
 def _pick() -> None:
     st.query_params["photo"] = st.session_state["viewer"]["pick"]
+    _forget("class")
     st.session_state.pop("offered", None)
     st.session_state["turn"] += 1
+
+
+def _forget(*words: str) -> None:
+    for word in words:
+        st.query_params.pop(word, None)
 
 
 def _look(
@@ -103,15 +109,17 @@ def _look(
 
     refused = ""
     for photograph in _photographs():
+        # An address that names a photograph may name a class that is asked of it.
+        also = st.query_params.get("class", "") if photograph.sample else ""
         try:
-            shown = explained(photograph, task, names, method, say) if names else early(photograph, task, first)
+            shown = explained(photograph, task, names, method, also, say) if names else early(photograph, task, first)
         except ExplainError as error:
             refused = refused or str(error)
             continue
         st.session_state.pop("offered", None)
         if not photograph.sample:
             st.session_state["own"] = photograph
-            st.query_params.pop("photo", None)
+            _forget("photo", "class")
         st.session_state["last"] = photograph
         return photograph, shown, refused
     return None, None, refused

@@ -202,6 +202,7 @@ def explain(
     names: list[str],
     targets: Sequence[str | int] | None = None,
     method: str = DEFAULT,
+    also: str = "",
 ) -> dict[str, Explanation]:
     """Explain a photograph by several usable runs of one task, for the same classes, side by side.
 
@@ -210,6 +211,7 @@ def explain(
         names: runs that `usable` gave.
         targets: labels or their numbers; by default the most probable ones of the runs together.
         method: the name of a formula, see `explain.formulas.FORMULAS`.
+        also: a label to be explained beside the most probable ones; one that is none of the labels is left out.
 
     Raises:
         TargetError: if a target is not one of the labels.
@@ -221,6 +223,8 @@ def explain(
         if len(labels) > MOST_CLASSES:
             best = np.max([one.probabilities(picture) for one in explainers.values()], axis=0)
             targets = np.argsort(-best)[:MOST_CLASSES].tolist()
+            if also in labels and (number := labels.index(also)) not in targets:
+                targets[-1] = number
     with ThreadPoolExecutor(len(names)) as pool:
         found = list(pool.map(lambda one: one(picture, targets, [method], keep=True), explainers.values()))
     # Classes that are only numbered take the names that stand beside them.

@@ -66,17 +66,18 @@ def early(photograph: Photograph, task: str, run: str) -> Shown:
 
 
 def explained(
-    photograph: Photograph, task: str, names: list[str], method: str, say: Callable[[int, int], None]
+    photograph: Photograph, task: str, names: list[str], method: str, also: str, say: Callable[[int, int], None]
 ) -> Shown:
     """The photograph with the evidence of usable runs by a formula.
 
     Args:
+        also: a label that is explained however probable it is, see `runs.explain`.
         say: told the place in the queue and its length, see `Turns.turn`.
 
     Raises:
         ExplainError: if it cannot be read or explained.
     """
-    key = (hashlib.sha256(photograph.content).hexdigest(), photograph.name, method, *names)
+    key = (hashlib.sha256(photograph.content).hexdigest(), photograph.name, method, also, *names)
     kept: MutableMapping[tuple[str, ...], Shown] = st.session_state.setdefault("kept", OrderedDict())
     # One's own photograph, and one's own model, are nobody else's.
     shared = bool(photograph.sample) and not any(name in runs.guests for name in names)
@@ -84,7 +85,7 @@ def explained(
     if found is None:
         with TURNS.turn(say):
             # Somebody before may have asked for the same sample.
-            found = _found(key, kept, shared) or _made(photograph, task, names, method)
+            found = _found(key, kept, shared) or _made(photograph, task, names, method, also)
     if shared:
         with _lock:
             _shared[key] = found
@@ -103,8 +104,8 @@ def _found(key: tuple[str, ...], kept: MutableMapping[tuple[str, ...], Shown], s
         return _shared.get(key)
 
 
-def _made(photograph: Photograph, task: str, names: list[str], method: str) -> Shown:
+def _made(photograph: Photograph, task: str, names: list[str], method: str, also: str) -> Shown:
     picture = runs.read(photograph.content, photograph.name)
-    found = runs.explain(picture, names, method=method)
+    found = runs.explain(picture, names, method=method, also=also)
     titles = {run: runs.title(run) for run in names}
     return Shown(payload(photograph.name, picture.size, found, titles, task), numbers(found))

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -79,6 +80,8 @@ def test_without_a_folder_the_page_says_so_and_shows_the_numbers(monkeypatch):
     assert [one["name"] for one in pictures] == [row["name"] for row in rows]
     for one, row in zip(pictures, rows, strict=True):
         assert one["blob"] is None
+        asked = parse_qs(urlsplit(one["href"]).query)
+        assert (asked["photo"], asked["class"]) == ([f"data/cats_vs_dogs/{row['sha256']}"], [row["label"]])
         assert [answer["label"] for answer in one["answers"]] == [row["sgd"], row["adam"]]
         assert not all(answer["right"] for answer in one["answers"])
     for one in meta["groups"][1]["pictures"]:

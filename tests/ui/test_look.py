@@ -66,6 +66,22 @@ def test_samples_are_explained_once_for_everybody_and_a_few_are_kept(app, monkey
     assert len(shown._shared) == 3
 
 
+def test_a_class_of_the_address_is_explained_until_there_is_another_photograph(app, monkeypatch):
+    asked, explained = [], shown.explained
+
+    def note(photograph, task, names, method, also, say):
+        asked.append((photograph.name, also))
+        return explained(photograph, task, names, method, also, say)
+
+    monkeypatch.setattr(shown, "explained", note)
+    app.query_params.clear()
+    app.query_params |= {"photo": "2.png", "class": "dog"}
+    app.run()
+    _offer(app, "mine", (9, 2, 3))
+    assert asked == [("2", "dog"), ("mine", "")]
+    assert "class" not in app.query_params
+
+
 def test_one_s_own_photograph_is_never_kept_for_others(app, monkeypatch):
     monkeypatch.setattr(shown, "_shared", LRUCache(3))
     app.query_params.clear()

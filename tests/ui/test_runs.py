@@ -3,10 +3,14 @@
 import gc
 import weakref
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import models
+from explain import Explainer
 from models import Card, ModelError
+from tests.explain.networks import classifier, few
 from ui import runs
 
 
@@ -80,6 +84,21 @@ def test_runs_that_cannot_lie_side_by_side(checkpoints, other):
 def test_the_same_run_on_both_sides_is_one(checkpoints):
     checkpoints("pets/sgd")
     assert runs.usable(["pets/sgd", "pets/sgd"]) == (["pets/sgd"], [])
+
+
+@pytest.mark.parametrize("also", ["", "class 3", "nothing"])
+def test_among_many_classes_the_likeliest_are_explained_and_one_that_is_asked_for(monkeypatch, also):
+    count = runs.MOST_CLASSES + 5
+    labels = tuple(f"class {number}" for number in range(count))
+    network = classifier(few(32), units=count)
+    # The likelier, the later: the first five are not explained by themselves.
+    network.layers[-1].kernel.assign(np.zeros(network.layers[-1].kernel.shape))
+    network.layers[-1].bias.assign(np.arange(count))
+    explainer = Explainer(network, labels)
+    monkeypatch.setattr(runs, "explainer", lambda name: explainer)
+    (found,) = runs.explain(Image.new("RGB", (40, 40), "teal"), ["task/run"], also=also).values()
+    likeliest = labels[:4:-1]
+    assert found.targets == (likeliest if also != "class 3" else (*likeliest[:-1], "class 3"))
 
 
 class Network:
