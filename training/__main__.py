@@ -27,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     asked = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("tensorflow").addFilter(_unmeant)
     try:
         return asked.run(asked)
     except (TrainingError, ModelError) as error:
@@ -38,6 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped; the epochs that were finished are kept, and --resume goes on from there.", file=sys.stderr)
         return 2
+
+
+def _unmeant(record: logging.LogRecord) -> bool:
+    """Whether a warning says what was not meant: every network of a sweep has steps of its own to be traced."""
+    return "tf.function retracing" not in record.getMessage()
 
 
 def _parser() -> argparse.ArgumentParser:

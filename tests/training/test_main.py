@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from models import Card
 from tests.training import studies
@@ -81,6 +82,16 @@ def test_a_result_is_saved_to_the_card_and_changes_nothing_else(whole, hub_folde
     sha256 = data.load(str(hub_folder), "test", studies.LABELS, 32).sha256
     assert after["results"].pop("test") == found | {"sha256": sha256}
     assert after == before
+
+
+def test_nobody_is_warned_that_each_network_of_a_sweep_is_traced(caplog, capfd):
+    assert command.main(["list", "cats_vs_dogs"]) == 0
+    step = tf.function(lambda number: number, autograph=False)
+    for number in range(6):
+        step(number)
+    assert caplog.messages == []
+    tf.get_logger().warning("Another warning")
+    assert caplog.messages == ["Another warning"]
 
 
 @pytest.mark.parametrize(
