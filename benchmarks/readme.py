@@ -69,10 +69,8 @@ def results() -> str:
 def rates() -> str:
     """The learning rates tried for cats-vs-dogs, with what validation says after one epoch."""
     with (STUDIES / "cats_vs_dogs" / "rates.csv").open(newline="") as file:
-        rows = [
-            [row["optimizer"], row["learning_rate"], row["val_accuracy"], row["val_loss"]]
-            for row in csv.DictReader(file)
-        ]
+        tried = sorted(csv.DictReader(file), key=lambda row: (row["optimizer"] != "SGD", float(row["learning_rate"])))
+    rows = [[row["optimizer"], row["learning_rate"], row["val_accuracy"], row["val_loss"]] for row in tried]
     return _table(["optimizer", "learning rate", "validation accuracy", "validation loss"], rows)
 
 
