@@ -219,12 +219,13 @@ def explain(
     explainers = {name: explainer(name) for name in names}
     labels = explainers[_best_named(names)].labels
     if targets is None:
-        targets = list(range(len(labels)))
+        likeliest = list(range(len(labels)))
         if len(labels) > MOST_CLASSES:
             best = np.max([one.probabilities(picture) for one in explainers.values()], axis=0)
-            targets = np.argsort(-best)[:MOST_CLASSES].tolist()
-            if also in labels and (number := labels.index(also)) not in targets:
-                targets[-1] = number
+            likeliest = np.argsort(-best)[:MOST_CLASSES].tolist()
+            if also in labels and labels.index(also) not in likeliest:
+                likeliest[-1] = labels.index(also)
+        targets = likeliest
     with ThreadPoolExecutor(len(names)) as pool:
         found = list(pool.map(lambda one: one(picture, targets, [method], keep=True), explainers.values()))
     # Classes that are only numbered take the names that stand beside them.
