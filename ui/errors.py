@@ -62,12 +62,16 @@ def contents(task: str, folder: Path) -> tuple[dict[str, Any], list[bytes]]:
         hash_ = urlencode({"class": row["label"]} | ({"layer": layer} if layer else {}))
         return {
             "name": row["name"],
-            "label": row["label"],
+            "label": _spaced(row["label"]),
             "href": f"./?{urlencode(words)}#{hash_}",
             "blob": places.get(row["sha256"]),
             "note": f"they part at {layer}" if layer else "",
             "answers": [
-                {"label": row[run], "probability": float(row[f"{run}_probability"]), "right": row[run] == row["label"]}
+                {
+                    "label": _spaced(row[run]),
+                    "probability": float(row[f"{run}_probability"]),
+                    "right": row[run] == row["label"],
+                }
                 for run in pair
             ],
         }
@@ -76,7 +80,7 @@ def contents(task: str, folder: Path) -> tuple[dict[str, Any], list[bytes]]:
     meta = {
         "key": "|".join([task, *(summary["runs"][run]["sha256"] for run in pair), str(len(blobs))]),
         "task": task,
-        "labels": [label.replace("_", " ") for label in labels],
+        "labels": [_spaced(label) for label in labels],
         "n": summary["n"],
         "split": summary["split"],
         "both_wrong": summary["both_wrong"],
@@ -105,11 +109,16 @@ def contents(task: str, folder: Path) -> tuple[dict[str, Any], list[bytes]]:
     return meta, blobs
 
 
+def _spaced(label: str) -> str:
+    """A class name as people write it."""
+    return label.replace("_", " ")
+
+
 def _classes(rows: list[dict[str, str]], pair: list[str], labels: list[str]) -> list[dict[str, Any]]:
     by = {(row["run"], row["label"]): row for row in rows}
     return [
         {
-            "label": label.replace("_", " "),
+            "label": _spaced(label),
             "support": int(by[pair[0], label]["support"]),
             **{key: [float(by[run, label][key]) for run in pair] for key in ("precision", "recall", "f1")},
         }

@@ -46,7 +46,12 @@ def test_errors_are_those_of_the_files_and_open_on_look(page, server):
     region = page.get_by_role("region", name="Errors")
     expect(region).to_contain_text(f"of {summary['n']} test photographs; {summary['both_wrong']} wrong in both")
     page.get_by_role("button", name=re.compile("^Exactly one wrong")).click()
-    expect(region.get_by_role("listitem")).to_have_count(summary["one_wrong"])
+    cards = region.locator(".pe-gallery > li")
+    expect(cards).to_have_count(summary["one_wrong"])
+    # However long the name of a class is, its card is no wider than the others.
+    cards.first.locator(".pe-truth").evaluate("one => { one.textContent = 'lobster_roll_sandwich'.repeat(3) }")
+    widths = cards.evaluate_all("all => all.map(one => one.firstElementChild.scrollWidth)")
+    assert max(widths) - min(widths) <= 1
 
 
 @pytest.mark.data

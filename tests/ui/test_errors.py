@@ -89,6 +89,15 @@ def test_without_a_folder_the_page_says_so_and_shows_the_numbers(monkeypatch):
         assert "layer=" in one["href"]
 
 
+def test_a_class_has_one_name_on_the_whole_page():
+    meta, _ = errors.contents("food101", errors.STUDIES / "food101_errors")
+    pictures = [picture for group in meta["groups"] for picture in group["pictures"]]
+    said = {answer["label"] for picture in pictures for answer in picture["answers"]}
+    assert said | {picture["label"] for picture in pictures} <= set(meta["labels"])
+    assert [one["label"] for one in meta["classes"]] == meta["labels"]
+    assert "lobster roll sandwich" in meta["labels"]
+
+
 def test_pictures_that_are_found_travel_once(data, tmp_path):
     folder = tmp_path / "analysis"
     folder.mkdir()
