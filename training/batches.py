@@ -45,3 +45,27 @@ def batches_of(
             return source(chosen, epoch), labels[chosen]
 
     return Batches(workers=threads)
+
+
+def fed(batches: Any) -> Any:
+    """Batches of `batches_of` as `fit` shall take them.
+
+    With TensorFlow, Keras makes of a `PyDataset` without threads a pipeline that tunes itself, and the end of an epoch
+    then waits for the tuner's next turn, which comes after twice as long as the one before: an epoch of ten seconds can
+    take twenty, and a long one up to a minute more.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow" or batches.workers > 1:
+        return batches
+    import tensorflow as tf
+
+    like = batches[0]
+
+    def batch(index: Any) -> tuple[Any, ...]:
+        parts = tf.numpy_function(lambda number: batches[int(number)], [index], [part.dtype for part in like])
+        return tuple(tf.ensure_shape(part, (None, *one.shape[1:])) for part, one in zip(parts, like, strict=True))
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return tf.data.Dataset.range(len(batches)).map(batch).prefetch(1).with_options(options)

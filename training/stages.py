@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from training import progress, views
-from training.batches import batches_of
+from training.batches import batches_of, fed
 from training.cache import Cache
 from training.evaluate import evaluate_views
 from training.features import Features, forward_of
@@ -99,7 +99,7 @@ class Trained:
         size, pictures = job.recipe.batch_size, job.training
         if isinstance(pictures, Packed):
             return pictures.batches(self._views, size, job.steps, epoch)
-        return batches_of(self.training, pictures.labels, size, job.steps, job.plan.seed, epoch, self._threads)
+        return fed(batches_of(self.training, pictures.labels, size, job.steps, job.plan.seed, epoch, self._threads))
 
 
 def reseed(model: Any, seed: int, epoch: int) -> None:
