@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from training import data, tables, views
-from training.batches import batches_of
+from training.batches import batches_of, fed
 from training.evaluate import evaluate
 from training.loop import load
 from training.objective import prepare
 from training.recipe import Optimizer, Plan, Recipe, Space, Stage, TrainingError
+from training.setup import threads
 
 COLUMNS = (
     "trial",
@@ -134,13 +135,15 @@ def _network(
             wanted: dict[str, Any] = {"monitor": "val_accuracy", "mode": "max"}
             history = model.fit(
                 Epochs(hp.get("batch_size")),
-                validation_data=batches_of(
-                    views.plain(validation.pictures, recipe.input_size),
-                    validation.labels,
-                    256,
-                    -(-len(validation) // 256),
-                    0,
-                    0,
+                validation_data=fed(
+                    batches_of(
+                        views.plain(validation.pictures, recipe.input_size),
+                        validation.labels,
+                        256,
+                        -(-len(validation) // 256),
+                        0,
+                        0,
+                    )
                 ),
                 epochs=hp.get("epochs"),
                 shuffle=False,
@@ -168,7 +171,8 @@ def _network(
         """Every epoch in its own order and views."""
 
         def __init__(self, size: int):
-            super().__init__(workers=1)
+            # Two or more: with one, the end of an epoch waits, see `fed`.
+            super().__init__(workers=max(2, threads()))
             self._size = size
             self._views = views.Views(training.pictures, recipe.augmentation, recipe.input_size, seed, None)
             self._begin(0)
