@@ -47,7 +47,7 @@ class Training:
         def noting_views(pictures, indices, augmentation, *rest):
             seen = see(pictures, indices, augmentation, *rest)
             digest = hashlib.sha256(seen.tobytes()).hexdigest()
-            # Keras looks at the first batch of an epoch once more, to learn its shape.
+            # The first batch of an epoch is made once more, for its shape.
             if augmentation != views.PLAIN and digest not in self.batches:
                 self.batches.append(digest)
             return seen
