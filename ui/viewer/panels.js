@@ -1,6 +1,6 @@
 // The squares: the photo as seen, and one per run with its prediction, its evidence and its colour key.
 import { drawKey } from "./draw.js";
-import { blankText, formatNumber, formatProbability, formatSigned, mapText } from "./words.js";
+import { blankText, classText, formatNumber, formatProbability, formatSigned, mapText } from "./words.js";
 import { el, ring, setText } from "./parts.js";
 
 /** One square with a head above and a foot below. */
@@ -77,7 +77,7 @@ export function seenPanel(text) {
 /** The likeliest label of a run and its probability, as texts. */
 export function verdictOf(run) {
   const best = run.top?.[0];
-  return best ? [best.label, formatProbability(best.probability)] : ["", ""];
+  return best ? [classText(best.label), formatProbability(best.probability)] : ["", ""];
 }
 
 /** The panel of a run. */

@@ -1,6 +1,6 @@
 // The choices beside the pictures: class, how evidence is shown, the blend of two runs, downloads.
 import { el, press, ring, segments, setText, svg, tool } from "./parts.js";
-import { formatProbability, tookText } from "./words.js";
+import { classText, formatProbability, tookText } from "./words.js";
 
 /**
  * `act`: {set(patch), swap(), labels(), png(), npz(), blend(0..1)}. `fill` puts a payload into it,
@@ -56,7 +56,7 @@ export function rail(act, text) {
           "button",
           { type: "button", class: "px-class", "data-value": label, "aria-keyshortcuts": c < 9 ? String(c + 1) : null, onclick: () => act.set({ class: label }) },
           el("kbd", { text: c < 9 ? String(c + 1) : "", "aria-hidden": "true" }),
-          el("span", { class: "px-label", text: label }),
+          el("span", { class: "px-label", text: classText(label) }),
           ...cells(() => [el("span", { class: "px-number" })]),
         ),
       ),

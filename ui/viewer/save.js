@@ -1,7 +1,7 @@
 // What a person takes along: the picture of a layer with its words, and the numbers behind it.
 import { compose } from "./compose.js";
 import { verdictOf } from "./panels.js";
-import { fileName, formatNumber, formatSigned } from "./words.js";
+import { classText, fileName, formatNumber, formatSigned } from "./words.js";
 
 /**
  * Saves what the panels show as a PNG. `shown`: {scene, state, index (of the layer), order (of the runs), text,
@@ -29,7 +29,7 @@ export async function savePicture({ scene, state, index, order, text, agreement,
   panels.unshift({ title: photo.name, verdict: "", caption: text.seen, draw: drawSeen });
   const words = [
     ...(method ? [method] : []),
-    `Evidence for ${label} at layer ${layer.name}`,
+    `Evidence for ${classText(label)} at layer ${layer.name}`,
     `${layer.shape[0]} \u00d7 ${layer.shape[1]} ${text.cells}`,
     text[show],
     text[scale],

@@ -86,9 +86,14 @@ export function layerLine({ name, shape, receptive_field: field, block }) {
   return [...(kind ?? [`Layer ${name}`]), `${shape[2]} channels`, ...sees].join(" \u00b7 ");
 }
 
+/** A class name as people write it: apple pie. The name itself stays what addresses and answers go by. */
+export function classText(label) {
+  return label.replaceAll("_", " ");
+}
+
 /** Instead of noise: that a map has nothing to show, and why. */
 export function blankText(label, layerName, strength, signed) {
-  const first = `No evidence for ${label} at ${layerName}.`;
+  const first = `No evidence for ${classText(label)} at ${layerName}.`;
   if (signed || !(strength > 0)) return first;
   return `${first} All of it speaks against (strength ${formatNumber(strength)}).`;
 }
@@ -108,7 +113,7 @@ export function placeText(x, y, size) {
  * looked at; `peak` in pixels of the photo, or null for a blank map.
  */
 export function mapText({ label, layerName, runName, strength, shown, peak, size, signed }) {
-  const subject = `${signed ? "Evidence for and against" : "Evidence for"} ${label} at layer ${layerName} in the ${runName} run`;
+  const subject = `${signed ? "Evidence for and against" : "Evidence for"} ${classText(label)} at layer ${layerName} in the ${runName} run`;
   if (!peak) return `${subject}: ${blankText(label, layerName, strength, signed)}`;
   const [column, row] = [peak.x, peak.y].map((v) => Math.round(Math.min(size - 1, Math.max(0, v))));
   const place = placeText(column, row, size);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   blankText,
+  classText,
   depthText,
   fileName,
   formatNumber,
@@ -51,6 +52,13 @@ test("a map is described for those who cannot see it", () => {
     "Evidence for cat at layer 5c in the SGD run: No evidence for cat at 5c.",
   );
   assert.match(mapText({ ...seen, signed: true, peak: { x: 300, y: -2 } }), /for and against cat.*row 0, column 223/);
+});
+
+test("a class is named with spaces, as people write it", () => {
+  assert.equal(classText("lobster_roll_sandwich"), "lobster roll sandwich");
+  const seen = { label: "apple_pie", layerName: "5c", runName: "SGD", strength: 2.4, shown: 1.8, size: 224, signed: false };
+  assert.match(mapText({ ...seen, peak: { x: 47, y: 40 } }), /^Evidence for apple pie at/);
+  assert.match(mapText({ ...seen, peak: null, strength: 0 }), /: No evidence for apple pie at/);
 });
 
 test("places have everyday names", () => {
