@@ -108,7 +108,7 @@ def _look(
         place.html(f'<p role="status" class="parallax-message">Number {number} of {length} in the queue</p>')
 
     refused = ""
-    for photograph in _photographs():
+    for photograph in _photographs(task):
         # An address that names a photograph may name a class that is asked of it.
         also = st.query_params.get("class", "") if photograph.sample else ""
         try:
@@ -125,7 +125,7 @@ def _look(
     return None, None, refused
 
 
-def _photographs() -> Iterator[Photograph]:
+def _photographs(task: str) -> Iterator[Photograph]:
     """What to look at, best first: a new one of one's own, what the address names, the last one, any sample."""
     offered = st.session_state.get("offered")
     if offered is not None:
@@ -142,7 +142,7 @@ def _photographs() -> Iterator[Photograph]:
         yield st.session_state["own"]
     if "last" in st.session_state:
         yield st.session_state["last"]
-    for sample in known.values():
+    for sample in samples.opening(task):
         yield _sample(sample)
 
 

@@ -19,6 +19,8 @@ SHIPPED = {
     "flower": ("sklearn", "datasets/images/flower.jpg"),
     "china": ("sklearn", "datasets/images/china.jpg"),
 }
+OPENING = {"food101": "coffee"}
+"""The shipped sample that a task opens with, where another says more about it than the first."""
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".gif", ".bmp", ".tif", ".tiff"}
 MOST = 60
 THUMBNAIL = 96
@@ -52,6 +54,11 @@ def samples() -> tuple[Sample, ...]:
         files = sorted(file for file in Path(folder).rglob("*") if file.suffix.lower() in SUFFIXES)
         found += [Sample(file.relative_to(folder).as_posix(), file.stem, file) for file in files[:MOST]]
     return tuple(found)
+
+
+def opening(task: str) -> list[Sample]:
+    """All samples, the one that a task's page opens with first."""
+    return sorted(samples(), key=lambda sample: sample.id != OPENING.get(task))
 
 
 @lru_cache(maxsize=MOST + len(SHIPPED))

@@ -55,7 +55,7 @@ def page(pair: list[str]) -> gr.HTML:
         ],
     }
     value = about | _answer(Payload.of({"key": "", "runs": []}, []), "", LOADING)
-    for sample in samples.samples():
+    for sample in samples.opening(pair[0].split("/")[0] if pair else ""):
         if pair and samples.thumbnail(sample) is not None:
             question = Question(0, sample.label, sample.path.read_bytes(), sample.id, pair, False)
             value = about | _answer(_preview(question), sample.id, LOADING)

@@ -14,7 +14,7 @@ from PIL import Image
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.testing.v1 import AppTest
 
-from ui import samples, shown
+from ui import runs, samples, shown
 from ui.shown import Photograph
 
 PAGE = Path(__file__).parents[2] / "ui" / "navigation.py"
@@ -39,6 +39,20 @@ def _offer(app, name: str, colour: tuple[int, int, int]) -> None:
     app.run()
     assert not app.exception
     assert app.session_state["last"].name == name
+
+
+def test_food_opens_with_food_and_a_photograph_stays_when_the_task_changes(app, monkeypatch):
+    # The photograph is there before the networks are, and is all that is asked about here.
+    monkeypatch.setattr(runs, "tried", lambda names: True)
+    monkeypatch.setattr(runs, "usable", lambda names: ([], []))
+    for first, second, expected in (("food101", "cifar10", "coffee"), ("cifar10", "food101", "chelsea")):
+        visitor = AppTest.from_file(PAGE, default_timeout=120)
+        visitor.query_params["task"] = first
+        visitor.run()
+        assert visitor.session_state["last"].sample == expected
+        visitor.selectbox(key="task").set_value(second).run()
+        assert not visitor.exception
+        assert visitor.session_state["last"].sample == expected
 
 
 def test_a_session_keeps_a_few_photographs(app):

@@ -20,6 +20,13 @@ def test_photographs_of_installed_packages_come_first(folder):
     assert [sample.id for sample in samples.samples()][:2] == ["chelsea", "coffee"]
 
 
+def test_food_opens_with_a_cup_and_every_other_task_with_the_first(folder):
+    all_of_them = samples.samples()
+    assert samples.opening("food101")[0].id == "coffee"
+    assert tuple(samples.opening("cifar10")) == all_of_them
+    assert set(samples.opening("food101")) == set(all_of_them)
+
+
 def test_a_folder_of_ones_own_with_its_folders(folder):
     (folder / "inner").mkdir()
     Image.new("RGB", (9, 7)).save(folder / "inner" / "one.PNG")

@@ -211,7 +211,7 @@ def _samples(folder: Path, loaded: Mapping[str, models.Run]) -> list[dict[str, A
     task = next(iter(loaded.values())).card.task
     (folder / "samples").mkdir()
     shown = []
-    for number, sample in enumerate(samples.samples()):
+    for number, sample in enumerate(samples.opening(task)):
         thumbnail = samples.thumbnail(sample)
         if thumbnail is None:
             continue
