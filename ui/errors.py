@@ -62,13 +62,13 @@ def contents(task: str, folder: Path) -> tuple[dict[str, Any], list[bytes]]:
         hash_ = urlencode({"class": row["label"]} | ({"layer": layer} if layer else {}))
         return {
             "name": row["name"],
-            "label": _spaced(row["label"]),
+            "label": row["label"],
             "href": f"./?{urlencode(words)}#{hash_}",
             "blob": places.get(row["sha256"]),
             "note": f"they part at {layer}" if layer else "",
             "answers": [
                 {
-                    "label": _spaced(row[run]),
+                    "label": row[run],
                     "probability": float(row[f"{run}_probability"]),
                     "right": row[run] == row["label"],
                 }
@@ -80,7 +80,7 @@ def contents(task: str, folder: Path) -> tuple[dict[str, Any], list[bytes]]:
     meta = {
         "key": "|".join([task, *(summary["runs"][run]["sha256"] for run in pair), str(len(blobs))]),
         "task": task,
-        "labels": [_spaced(label) for label in labels],
+        "labels": labels,
         "n": summary["n"],
         "split": summary["split"],
         "both_wrong": summary["both_wrong"],
@@ -109,16 +109,11 @@ def contents(task: str, folder: Path) -> tuple[dict[str, Any], list[bytes]]:
     return meta, blobs
 
 
-def _spaced(label: str) -> str:
-    """A class name as people write it."""
-    return label.replace("_", " ")
-
-
 def _classes(rows: list[dict[str, str]], pair: list[str], labels: list[str]) -> list[dict[str, Any]]:
     by = {(row["run"], row["label"]): row for row in rows}
     return [
         {
-            "label": _spaced(label),
+            "label": label,
             "support": int(by[pair[0], label]["support"]),
             **{key: [float(by[run, label][key]) for run in pair] for key in ("precision", "recall", "f1")},
         }

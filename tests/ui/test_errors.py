@@ -95,7 +95,7 @@ def test_a_class_has_one_name_on_the_whole_page():
     said = {answer["label"] for picture in pictures for answer in picture["answers"]}
     assert said | {picture["label"] for picture in pictures} <= set(meta["labels"])
     assert [one["label"] for one in meta["classes"]] == meta["labels"]
-    assert "lobster roll sandwich" in meta["labels"]
+    assert "lobster_roll_sandwich" in meta["labels"]
 
 
 def test_pictures_that_are_found_travel_once(data, tmp_path):

@@ -10,6 +10,7 @@
 import { tableBytes } from "../viewer/draw.js";
 import { el, press, ring, segments, setText, svg } from "../viewer/parts.js";
 import { darkBehind, watchTheme } from "../viewer/theme.js";
+import { classText } from "../viewer/words.js";
 
 const ERRORS = Symbol.for("parallax.errors");
 /** More classes than these are drawn as cells without numbers. */
@@ -19,6 +20,18 @@ const COLUMNS = [
   ["recall", "recall"],
   ["f1", "F1"],
 ];
+
+/** `meta` with its classes as people write them. */
+export function worded(meta) {
+  const spaced = (one) => ({ ...one, label: classText(one.label) });
+  const picture = (one) => ({ ...spaced(one), answers: one.answers.map(spaced) });
+  return {
+    ...meta,
+    labels: meta.labels.map(classText),
+    classes: meta.classes.map(spaced),
+    groups: meta.groups.map((group) => ({ ...group, pictures: group.pictures.map(picture) })),
+  };
+}
 
 /** Each row as shares of its class. */
 export function shares(confusion) {
@@ -80,7 +93,7 @@ class Errors {
 
   update({ meta, blobs }) {
     if (!meta || meta.key === this.#meta?.key) return;
-    this.#meta = meta;
+    this.#meta = worded(meta);
     this.#blobs = blobs ?? [];
     this.#urls.forEach((url) => URL.revokeObjectURL(url));
     this.#urls = this.#blobs.map((bytes) => URL.createObjectURL(new Blob([bytes])));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { confused, shares, sorted } from "../../../ui/charts/errors.js";
+import { confused, shares, sorted, worded } from "../../../ui/charts/errors.js";
 
 test("each row is shares of its own class", () => {
   assert.deepEqual(shares([[3, 1], [0, 0]]), [[0.75, 0.25], [0, 0]]);
@@ -25,4 +25,14 @@ test("classes are sorted by the worse run, by distance, by name", () => {
   assert.equal(names("f1"), "cba");
   assert.equal(names("apart"), "bca");
   assert.equal(names("label"), "abc");
+});
+
+test("classes are named as people write them wherever they stand, addresses as they are", () => {
+  const picture = { name: "my_cake.jpg", label: "apple_pie", href: "./?class=apple_pie", answers: [{ label: "carrot_cake", right: false }] };
+  const meta = { labels: ["apple_pie", "carrot_cake"], classes: [{ label: "apple_pie", f1: [1, 1] }], groups: [{ id: "wrong_ones", pictures: [picture] }] };
+  assert.deepEqual(worded(meta), {
+    labels: ["apple pie", "carrot cake"],
+    classes: [{ label: "apple pie", f1: [1, 1] }],
+    groups: [{ id: "wrong_ones", pictures: [{ ...picture, label: "apple pie", answers: [{ label: "carrot cake", right: false }] }] }],
+  });
 });
