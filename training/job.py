@@ -7,7 +7,6 @@ from typing import Any
 from training import data
 from training.recipe import Plan, Recipe, Stage, TrainingError
 from training.records import Packed
-from training.setup import MIXED
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,11 @@ class Job:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything that must be the same for a training to go on as if it had not stopped."""
+        """Everything that must be the same for a training to go on.
+
+        Not the machine and not the precision, which somebody may have to change on the way: the card says which was
+        whose.
+        """
         recipe, chosen = self.recipe, self.plan.optimizer
         return {
             "run": f"{recipe.task}/{self.run}",
@@ -57,7 +60,6 @@ class Job:
             "head": [recipe.units, recipe.dropout, recipe.head_norm, recipe.label_smoothing],
             # Only where it is asked for, so that a training begun before it could be goes on.
             **({"L2": recipe.l2} if recipe.l2 else {}),
-            **({"precision": MIXED} if self.mixed else {}),
             "data set": self.training.sha256,
             "file of base weights": self.base.get("sha256", self.base["name"]),
         }

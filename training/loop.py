@@ -9,7 +9,7 @@ from typing import Any
 
 from models import Card, save
 from models.graphs import build, copy_weights
-from training import data, progress, records, sources, state
+from training import data, progress, records, sources, state, stretches
 from training.evaluate import evaluate
 from training.job import Job, shorten
 from training.recipe import Plan, Recipe, TrainingError
@@ -77,13 +77,13 @@ def train(
         with setup():
             model, base = begin(recipe, plan, weights)
             job = Job(recipe, run, plan, stages, steps, training, validation, base, weights, out, setup.mixed)
-            history = _run_stages(model, job, setup, board, say)
+            history, ran = _run_stages(model, job, setup, board, say)
         if setup.mixed or setup.all_devices:
             # What is saved is what anybody will load: on one device, in float32.
             trained, model = model, _build(recipe)
             copy_weights(trained, model)
         found = evaluate(model, validation, recipe)
-        card = save(model, card_of(job, history, found), out)
+        card = save(model, card_of(job, history, ran, found), out)
     except OSError as error:
         state.clear_unfinished(out)
         # HDF5 gives its whole log as the reason, so the number decides.
@@ -116,12 +116,13 @@ def begin(recipe: Recipe, plan: Plan, weights: str) -> tuple[Any, dict[str, str]
 
 def _run_stages(
     model: Any, job: Job, setup: Setup, board: progress.Board, say: Callable[[str], None]
-) -> list[dict[str, float]]:
-    """Train the epochs that no state has yet; returns the history of all."""
+) -> tuple[list[dict[str, float]], list[dict[str, Any]]]:
+    """Train the epochs that no state has yet; returns the history of all, and where they ran."""
     done = state.last(job.out)
     history = state.read_history(job.out, done)
-    if done:
-        state.check(job.out, done, job.settings)
+    ran = (state.check(job.out, done, job.settings) or stretches.lengthen([], job, done)) if done else []
+    if done < job.epochs and (sentence := stretches.changed(ran, job)):
+        say(sentence)
     if done == job.epochs:
         state.load(model, job.out, done, weights_only=True)
     first = 0
@@ -136,8 +137,9 @@ def _run_stages(
             for epoch in range(max(first, done), last):
                 history.append(trained.epoch(epoch))
                 state.write_history(job.out, history)
-                state.save(model, job.out, epoch + 1, job.settings)
+                ran = stretches.lengthen(ran, job)
+                state.save(model, job.out, epoch + 1, job.settings, ran)
                 board.write(history[-1])
                 say(progress.line(history, job.epochs))
         first = last
-    return history
+    return history, ran

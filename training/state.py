@@ -1,6 +1,7 @@
 """What a training leaves on disk after each epoch, so that a kill loses at most the epoch under way.
 
-A state is one file with weights, optimizer and the settings of its training; it gets its name when it is whole.
+A state is one file with weights, optimizer, the settings of its training and where that has run so far; it gets its
+name when it is whole.
 `history.csv` is written first, so that it never lacks an epoch that a state has.
 """
 
@@ -10,7 +11,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,14 @@ def clear_unfinished(out: Path) -> None:
         file.unlink()
 
 
-def save(model: Any, out: Path, epoch: int, settings: Mapping[str, Any]) -> None:
+def save(
+    model: Any, out: Path, epoch: int, settings: Mapping[str, Any], stretches: Sequence[Mapping[str, Any]] = ()
+) -> None:
     """Write the state after an epoch, then remove the one before.
+
+    Args:
+        settings: what must be the same for the training to go on, see `check`.
+        stretches: where it has run so far, see `training.stretches.lengthen`.
 
     Raises:
         OSError: if the disk is full; the state before is kept.
@@ -52,6 +59,7 @@ def save(model: Any, out: Path, epoch: int, settings: Mapping[str, Any]) -> None
     model.save_weights(unfinished)
     with h5py.File(unfinished, "r+") as file:
         file.attrs["settings"] = json.dumps(settings)
+        file.attrs["stretches"] = json.dumps(stretches)
     unfinished.replace(_state(out, epoch))
     if epoch > 1:
         _state(out, epoch - 1).unlink(missing_ok=True)
@@ -77,8 +85,11 @@ def load(model: Any, out: Path, epoch: int, weights_only: bool = False) -> None:
         model.optimizer = optimizer
 
 
-def check(out: Path, epoch: int, settings: Mapping[str, Any]) -> None:
+def check(out: Path, epoch: int, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Compare the settings of a state with those asked for now.
+
+    Returns:
+        Where the training has run so far, as it was saved; nothing in a state of a version that did not say.
 
     Raises:
         TrainingError: if they differ, so that the result would be neither training's; or if the file is damaged.
@@ -88,6 +99,7 @@ def check(out: Path, epoch: int, settings: Mapping[str, Any]) -> None:
     try:
         with h5py.File(_state(out, epoch)) as file:
             found = json.loads(str(file.attrs["settings"]))
+            stretches = json.loads(str(file.attrs.get("stretches", "[]")))
     except (OSError, KeyError, ValueError) as error:
         raise _damaged(out, epoch) from error
     asked = json.loads(json.dumps(settings))
@@ -97,6 +109,7 @@ def check(out: Path, epoch: int, settings: Mapping[str, Any]) -> None:
             f"The training in {out} was begun with another {' and another '.join(other)}; "
             "ask for the same as then, or train again without --resume."
         )
+    return stretches
 
 
 def read_history(out: Path, epochs: int) -> list[dict[str, float]]:

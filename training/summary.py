@@ -1,19 +1,18 @@
 """The card of a training that is done."""
 
-import os
-import platform
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from models import Card
-from training import accelerator, data
+from training import data, stretches
 from training.evaluate import Evaluation
 from training.job import Job
 from training.records import Packed
-from training.setup import MIXED
 
 
-def card_of(job: Job, history: list[dict[str, float]], found: Evaluation) -> Card:
-    """The card of a job with this history, and this evaluation on the validation split."""
+def card_of(job: Job, history: list[dict[str, float]], ran: Sequence[dict[str, Any]], found: Evaluation) -> Card:
+    """The card of a job with this history, where it ran, and this evaluation on the validation split."""
     recipe, plan = job.recipe, job.plan
     chosen = plan.optimizer
     best = {
@@ -50,7 +49,7 @@ def card_of(job: Job, history: list[dict[str, float]], found: Evaluation) -> Car
             "rates_tried": list(chosen.tried),
             "why_this_rate": why,
             "batch_norm": "trained" if job.stages[0].trainable == "scratch" else "frozen",
-            "precision": MIXED if job.mixed else "float32",
+            "precision": stretches.precision(ran),
         },
         data={
             "hub": recipe.hub,
@@ -63,25 +62,14 @@ def card_of(job: Job, history: list[dict[str, float]], found: Evaluation) -> Car
         epochs=len(history),
         seconds=round(sum(row["seconds"] for row in history), 1),
         cpu_seconds=round(sum(row["cpu_seconds"] for row in history), 1),
-        machine=machine(),
+        machine=stretches.machines(ran),
         results={"validation": found.summary(), "best": best},
         command=f"python -m training train {recipe.task}/{job.run} --data DATA --weights "
         f"{job.weights if job.weights == 'imagenet' else Path(job.weights).name} --seed {plan.seed}"
         + (f" --epochs {len(history)}" if job.stages != recipe.stages else "")
-        + (" --mixed" if job.mixed else ""),
+        + stretches.flags(ran),
     )
 
 
 def _facts(split: data.Split | Packed) -> dict[str, str | int]:
     return {"sha256": split.sha256, "n": len(split), "skipped": len(split.skipped)}
-
-
-def machine() -> str:
-    """One line on what this runs on."""
-    import keras
-
-    device = accelerator.name()
-    return (
-        f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}, "
-        f"keras {keras.__version__} on {keras.backend.backend()}" + (f", {device}" if device else "")
-    )

@@ -72,8 +72,14 @@ def recipe(card: Card) -> list[tuple[str, str]]:
         ("trained", "; ".join(_stage(stage) for stage in training.get("stages", []))),
         ("BatchNorm", str(training.get("batch_norm", ""))),
         ("views", ", ".join(view for view in views if view) or "as they are"),
-        ("took", f"{card.seconds / 60:.0f} min on {card.machine.split(',')[0]}"),
+        ("took", f"{card.seconds / 60:.0f} min on {' and '.join(map(_place, card.machine.split('; ')))}"),
     ]
+
+
+def _place(machine: str) -> str:
+    """The accelerator of a card's machine, which stands behind Keras; its cores where there is none."""
+    device = machine.partition(", keras ")[2].partition(", ")[2]
+    return device or machine.split(",")[0]
 
 
 def _stage(stage: dict[str, Any]) -> str:

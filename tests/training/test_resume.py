@@ -13,8 +13,9 @@ import pytest
 
 from tests.training import studies
 from tests.training.runs import EPOCHS, Training, assert_same_end
-from training import loop, stages, state
+from training import loop, stages, state, stretches
 from training.recipe import Augmentation, Stage, TrainingError
+from training.setup import Setup
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,6 +53,24 @@ def test_a_killed_training_goes_on_to_the_same_end(training, whole, epoch):
     training(resume=True)
     assert training.batches == whole.batches[2 * epoch :]
     assert_same_end(training, whole)
+
+
+def test_what_goes_on_elsewhere_says_where_and_in_which_precision(training, whole, monkeypatch):
+    monkeypatch.setattr(stretches, "machine", lambda: "the first")
+    training.setup = Setup(mixed=True)
+    kill(training, 3, batch=1)
+    monkeypatch.setattr(stretches, "machine", lambda: "the second")
+    training.setup = Setup()
+    training(resume=True)
+    assert any("was trained in mixed_bfloat16; it goes on in float32" in line for line in training.said)
+    card = training.card
+    assert card.machine == "the first; the second"
+    assert card.training["precision"] == "mixed_bfloat16 to epoch 3, float32 to epoch 4"
+    assert card.command.endswith("--seed 0 --mixed  # from epoch 4 on --resume without --mixed")
+    assert [row["epoch"] for row in training.history] == ["1", "2", "3", "4"]
+    # The second precision goes on with the weights and the momentum of the first: the end is nearly that of one alone.
+    losses = [[float(row["loss"]) for row in one.history] for one in (training, whole)]
+    assert losses[0] == pytest.approx(losses[1], abs=0.05)
 
 
 SCRIPT = """

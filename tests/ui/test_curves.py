@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,13 @@ def test_the_recipe_is_that_of_the_card():
     assert told["trained on"] == "2,900 photographs"
     assert told["views"] == "turned up to 40°, shear 0.2, zoom 0.2, mirrored"
     assert told["trained"] == "all blocks, 3 epochs"
+
+
+def test_a_recipe_took_its_time_on_every_machine_that_it_ran_on():
+    here, gpu = ("8 cores, arm64, Linux, Python 3.11.7, keras 3.15.1 on jax" + more for more in ("", ", NVIDIA H200"))
+    card = replace(runs.cards()["cats_vs_dogs/sgd"], seconds=180.0)
+    for machine, told in ((here, "8 cores"), (gpu, "NVIDIA H200"), (f"{gpu}; {here}", "NVIDIA H200 and 8 cores")):
+        assert dict(curves.recipe(replace(card, machine=machine)))["took"] == f"3 min on {told}"
 
 
 def test_the_note_is_the_study_s_own_words_without_its_tables_and_commands(tmp_path, monkeypatch):
