@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from training import tables
+from training.job import shorten
 from training.loop import train
 from training.recipe import Plan, Recipe, TrainingError
 from training.setup import Setup
@@ -54,7 +55,7 @@ def tune(
     """
     if not plan.optimizer.tried:
         raise TrainingError(f"{recipe.task}/{run} takes its study's own rate; there is nothing to choose.")
-    path, version = table_of(recipe.task), version_of(recipe, plan)
+    path, version = table_of(recipe.task), version_of(recipe, plan, epochs)
     rows = tables.read(path)
 
     def of_this_run() -> list[dict[str, str]]:
@@ -85,9 +86,11 @@ def tune(
     return sorted(of_this_run(), key=_loss)
 
 
-def version_of(recipe: Recipe, plan: Plan) -> str:
-    """Eight letters that change with whatever a trial depends on, but for the rate itself."""
-    alike = replace(recipe, plans={}, original="", search=None, columns=(), curves="", hub="")
+def version_of(recipe: Recipe, plan: Plan, epochs: int) -> str:
+    """Eight letters that change with whatever a trial of so many epochs depends on, but for the rate itself."""
+    # Stages that a trial does not reach may change, and what was tried holds.
+    stages = shorten(recipe.stages, epochs)
+    alike = replace(recipe, stages=stages, plans={}, original="", search=None, columns=(), curves="", hub="")
     optimizer = replace(plan.optimizer, rate=0.0, tried=())
     said = repr((alike, replace(plan, optimizer=optimizer)))
     return hashlib.sha256(said.encode()).hexdigest()[:8]

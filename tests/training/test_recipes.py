@@ -31,14 +31,14 @@ def test_the_chosen_rate_is_the_best_of_those_tried(task, run):
     recipe = recipes.find(task)
     chosen = recipe.plans[run].optimizer
     # A second seed takes the rate that was chosen with the first.
-    versions = {name: version_of(recipe, plan) for name, plan in recipe.plans.items() if plan.optimizer == chosen}
-    with table_of(task).open(newline="") as file:
+    plans = {name: plan for name, plan in recipe.plans.items() if plan.optimizer == chosen}
+
+    def same(row: dict[str, str]) -> bool:
         # What was tried with other options is another version's; the oldest table names none.
-        rows = [
-            row
-            for row in csv.DictReader(file)
-            if row["run"] in versions and row.get("recipe", versions[row["run"]]) == versions[row["run"]]
-        ]
+        return "recipe" not in row or row["recipe"] == version_of(recipe, plans[row["run"]], int(row["epochs"]))
+
+    with table_of(task).open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["run"] in plans and same(row)]
     losses = {float(row["learning_rate"]): float(row["val_loss"]) for row in rows}
     assert set(losses) == set(chosen.tried)
     assert chosen.rate == min(losses, key=losses.__getitem__)

@@ -9,7 +9,7 @@ from models import Card
 from tests.training import studies
 from training import tables
 from training import tune as tuning
-from training.recipe import TrainingError
+from training.recipe import Stage, TrainingError
 from training.tune import tune
 
 LOSSES = {0.1: float("nan"), 0.01: 0.2, 0.001: 0.5}
@@ -76,6 +76,17 @@ def test_another_version_of_the_recipe_is_another_comparison(trials):
     assert len(trials) == 2 * len(plan.optimizer.tried)
     tune(recipe, "adam", replace(plan, seed=7), "data", "weights", 1, say=lambda _: None)
     assert len(trials) == 3 * len(plan.optimizer.tried)
+
+
+def test_a_stage_that_the_trials_do_not_reach_may_change(trials):
+    recipe = studies.recipe()
+    plan, (first, *_) = recipe.plans["adam"], recipe.stages
+    for stages in ((first,), (replace(first, epochs=first.epochs + 4), Stage(epochs=3, trainable="head"))):
+        tune(replace(recipe, stages=stages), "adam", plan, "data", "weights", 1, say=lambda _: None)
+    assert len(trials) == len(plan.optimizer.tried)
+    other = replace(first, trainable="all"), Stage(epochs=3)
+    tune(replace(recipe, stages=other), "adam", plan, "data", "weights", 1, say=lambda _: None)
+    assert len(trials) == 2 * len(plan.optimizer.tried)
 
 
 def test_rows_that_do_not_say_their_recipe_are_kept_and_not_compared(trials):
