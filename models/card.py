@@ -31,7 +31,7 @@ class Card:
         seed: the seed of order, augmentation, dropout and head.
         epochs: epochs trained.
         seconds, cpu_seconds: wall-clock and processor time of the training.
-        machine: what it ran on.
+        machine: what it ran on; machines one after the other stand between semicolons.
         results: for each split accuracy, loss and n; and the best of the history.
         sha256: of `model.weights.h5`.
         fingerprint: logits of the fixed picture of `models.fingerprint`.
@@ -64,6 +64,11 @@ class Card:
     def name(self) -> str:
         """`<task>/<run>`."""
         return f"{self.task}/{self.run}"
+
+    @property
+    def machines(self) -> list[str]:
+        """What it ran on, one machine each, in order."""
+        return self.machine.split("; ") if self.machine else []
 
     def write(self, path: Path) -> None:
         """Write the card as JSON."""

@@ -19,6 +19,7 @@ A run is a shipped checkpoint in `assets/checkpoints/<task>/<run>/`, or card and
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,7 @@ def note(
             if trials
             else []
         ),
-        "Machine: " + "; ".join(dict.fromkeys(one.card.machine for one in found)) + ".",
+        "Machine: " + "; ".join(dict.fromkeys(chain.from_iterable(one.card.machines for one in found))) + ".",
         "## To do it again",
         "```sh\n"
         + "\n".join(one.card.command for one in found[:MOST_COMMANDS])

@@ -72,7 +72,7 @@ def recipe(card: Card) -> list[tuple[str, str]]:
         ("trained", "; ".join(_stage(stage) for stage in training.get("stages", []))),
         ("BatchNorm", str(training.get("batch_norm", ""))),
         ("views", ", ".join(view for view in views if view) or "as they are"),
-        ("took", f"{card.seconds / 60:.0f} min on {' and '.join(map(_place, card.machine.split('; ')))}"),
+        ("took", f"{card.seconds / 60:.0f} min on {' and '.join(map(_place, card.machines))}"),
     ]
 
 

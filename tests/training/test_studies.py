@@ -115,6 +115,14 @@ def test_the_note_says_the_recipes_words_the_numbers_and_the_commands(recipe, pl
     assert "python -m training train made/adam\npython -m training study made\n" in note
 
 
+def test_the_note_names_every_machine_once(recipe, tmp_path):
+    for run, machine in {"adam": "a GPU; two cores", "sgd": "two cores; a GPU", "steady": "four cores"}.items():
+        put(tmp_path / "checkpoints" / "made" / run, recipe, run, [0.9], machine=machine)
+    note = (studies.write(recipe, tmp_path / "checkpoints", tmp_path / "studies") / "note.md").read_text()
+    (line,) = [line for line in note.splitlines() if line.startswith("Machine")]
+    assert sorted(line.removeprefix("Machine: ").removesuffix(".").split("; ")) == ["a GPU", "four cores", "two cores"]
+
+
 def test_a_run_with_weights_goes_before_one_without(recipe, places):
     put(places[1] / "made" / "runs" / "adam", recipe, "adam", [0.1])
     assert [one.history[-1]["val_accuracy"] for one in studies.results(recipe, *places)] == [0.85, 0.9]
