@@ -88,11 +88,12 @@ def tune(
 
 def version_of(recipe: Recipe, plan: Plan, epochs: int) -> str:
     """Eight letters that change with whatever a trial of so many epochs depends on, but for the rate itself."""
+    recipe = replace(recipe, **plan.changes)
     # Stages that a trial does not reach may change, and what was tried holds.
     stages = shorten(recipe.stages, epochs)
     alike = replace(recipe, stages=stages, plans={}, original="", search=None, columns=(), curves="", hub="")
     optimizer = replace(plan.optimizer, rate=0.0, tried=())
-    said = repr((alike, replace(plan, optimizer=optimizer)))
+    said = repr((alike, replace(plan, optimizer=optimizer, changes={})))
     return hashlib.sha256(said.encode()).hexdigest()[:8]
 
 

@@ -89,6 +89,17 @@ def test_a_stage_that_the_trials_do_not_reach_may_change(trials):
     assert len(trials) == 2 * len(plan.optimizer.tried)
 
 
+def test_a_run_with_stages_of_its_own_is_compared_by_those(trials):
+    recipe = studies.recipe()
+    plan, (first, *_) = recipe.plans["adam"], recipe.stages
+    for changes in ({}, {"stages": (first,)}, {"stages": (first, Stage(epochs=3))}):
+        tune(recipe, "adam", replace(plan, changes=changes), "data", "weights", 1, say=lambda _: None)
+    assert len(trials) == len(plan.optimizer.tried)
+    own = {"stages": (replace(first, trainable="all"),)}
+    tune(recipe, "adam", replace(plan, changes=own), "data", "weights", 1, say=lambda _: None)
+    assert len(trials) == 2 * len(plan.optimizer.tried)
+
+
 def test_rows_that_do_not_say_their_recipe_are_kept_and_not_compared(trials):
     tuned()
     table = tuning.table_of("made")
