@@ -51,7 +51,7 @@ def train(
     """
     if not 0 <= plan.seed < 2**32:
         raise TrainingError(f"A seed is a whole number from 0 to 4294967295, and {plan.seed} is not.")
-    recipe = replace(recipe, **{"batch_size": plan.batch_size or recipe.batch_size, **plan.changes})
+    recipe = recipe.of(plan)
     if not recipe.labels:
         # A study of whatever data there is.
         labels = tuple(sources.find(source).classes())

@@ -1,8 +1,8 @@
 """What a recipe is: one frozen table of everything that makes a training."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
 
 
 class TrainingError(Exception):
@@ -180,3 +180,7 @@ class Recipe:
     def epochs(self) -> int:
         """Epochs of all stages together."""
         return sum(stage.epochs for stage in self.stages)
+
+    def of(self, plan: Plan) -> Self:
+        """The recipe as one of its runs has it: with the plan's batch size and changes."""
+        return replace(self, **{"batch_size": plan.batch_size or self.batch_size, **plan.changes})

@@ -9,7 +9,6 @@ trial is evaluated on the test split, once all are done.
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +65,7 @@ def search(
     import keras_tuner
 
     plan = recipe.plans[space.run]
-    recipe = replace(recipe, **plan.changes)
+    recipe = recipe.of(plan)
     training, validation, test = (load(source, split, recipe) for split in ("train", "validation", "test"))
     tuner = keras_tuner.RandomSearch(
         _network(recipe, space, plan.seed, training, validation, say),

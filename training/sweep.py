@@ -149,6 +149,6 @@ def _tested(folder: Path, source: str, recipe: Recipe, plan: Plan) -> dict[str, 
 
     run = load(folder)
     # The labels may be those of the data.
-    recipe = replace(recipe, **{**plan.changes, "labels": run.labels})
+    recipe = replace(recipe.of(plan), labels=run.labels)
     pictures = loop.load(source, "test", recipe)
     return evaluate(run.model, pictures, run.card).summary() | {"sha256": pictures.sha256}

@@ -88,7 +88,7 @@ def tune(
 
 def version_of(recipe: Recipe, plan: Plan, epochs: int) -> str:
     """Eight letters that change with whatever a trial of so many epochs depends on, but for the rate itself."""
-    recipe = replace(recipe, **plan.changes)
+    recipe = recipe.of(plan)
     # Stages that a trial does not reach may change, and what was tried holds.
     stages = shorten(recipe.stages, epochs)
     alike = replace(recipe, stages=stages, plans={}, original="", search=None, columns=(), curves="", hub="")

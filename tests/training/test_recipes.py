@@ -1,12 +1,13 @@
 """Every recipe can be trained as it stands, and its rates are those that its table of trials found best."""
 
 import csv
+from dataclasses import replace
 
 import pytest
 
 import models
 from training import recipes
-from training.recipe import TrainingError
+from training.recipe import Optimizer, Plan, TrainingError
 from training.tune import table_of, version_of
 
 TUNED = [
@@ -64,6 +65,15 @@ def test_the_pair_of_a_task_differs_by_the_optimizer_alone():
 def test_an_unknown_name_is_one_sentence(name, sentence):
     with pytest.raises(TrainingError, match=sentence):
         recipes.find_plan(name)
+
+
+def test_a_run_has_the_batch_size_and_the_changes_of_its_plan_and_the_rest_of_the_recipe():
+    recipe = recipes.find("cifar10")
+    plan = Plan(Optimizer("SGD", rate=0.1), batch_size=16, changes={"input_size": 96})
+    assert recipe.of(plan) == replace(recipe, batch_size=16, input_size=96)
+    assert recipe.of(replace(plan, batch_size=None)) == replace(recipe, input_size=96)
+    # A study that gives a run a batch size among its changes means that.
+    assert recipe.of(Plan(plan.optimizer, changes={"batch_size": 8})).batch_size == 8
 
 
 def test_the_dry_run_of_food_101_is_the_full_study_on_five_classes():

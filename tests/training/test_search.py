@@ -112,7 +112,7 @@ def test_the_best_on_validation_comes_first_and_alone_is_tested_once(searched, h
 def test_a_trial_stops_early_and_lowers_its_rate_first(recipe, hub_folder):
     training, validation = (data.load(str(hub_folder), split, studies.LABELS, 16) for split in ("train", "validation"))
     space = replace(SPACE, rates=(1e-9, 2e-9), epochs=(30,), optimizers=("SGD",), patience=4, reduction=0.5)
-    recipe = replace(recipe, **recipe.plans["sgd"].changes)
+    recipe = recipe.of(recipe.plans["sgd"])
     network = search._network(recipe, space, 0, training, validation, lambda _: None)
     import keras_tuner
 
