@@ -21,7 +21,7 @@ import numpy as np
 
 from explain import photo
 from explain.errors import ExplainError
-from explain.methods import DEFAULT
+from explain.methods import DEFAULT, check_methods
 
 VERSIONS = ("keras", "tensorflow-cpu", "tensorflow", "openvino", "numpy", "pillow")
 
@@ -75,6 +75,9 @@ def _export_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m explain export")
     parser.add_argument("model", metavar="TASK/RUN")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx")
+    parser.add_argument(
+        "--method", action="append", metavar="NAME", help=f"default: {DEFAULT}; may be given more than once"
+    )
     parser.add_argument("--half", action="store_true", help="store weights as float16, half the size")
     return parser
 
@@ -261,8 +264,12 @@ def _export(asked: argparse.Namespace) -> int:
     import models
     from explain import graph
 
+    methods = tuple(dict.fromkeys(asked.method or [DEFAULT]))
+    check_methods(methods)
     run = models.load(asked.model)
-    graph_of_run = graph.write(run.model, run.input_size, outputs="maps", labels=run.labels, half=asked.half)
+    graph_of_run = graph.write(
+        run.model, run.input_size, outputs="maps", labels=run.labels, half=asked.half, methods=methods
+    )
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(graph_of_run, asked.out)
     _say(f"{asked.out}: {asked.out.stat().st_size / 1e6:.1f} MB")

@@ -27,6 +27,7 @@ from explain.errors import EngineError
 from explain.formulas import FORMULAS
 from explain.graph_eigen import OF_ALL_LAYERS
 from explain.graph_formulas import IN_GRAPH
+from explain.methods import DEFAULT
 
 # Targets in one run; more are split into several. Bounds the memory: about 5 MB a target for B0 at 224 px.
 MOST_TARGETS = 16
@@ -118,7 +119,7 @@ class OpenVinoEngine:
         self,
         images: np.ndarray,
         cotangents: np.ndarray,
-        methods: Sequence[str] = ("grad_cam",),
+        methods: Sequence[str] = (DEFAULT,),
         whole: bool = False,
     ) -> Pass:
         """The maps of `methods`, of those in `in_graph`, made in the graph: a Pass with `maps`.
@@ -128,8 +129,7 @@ class OpenVinoEngine:
         """
         # One compiled graph for Grad-CAM, one for any without eigenvectors, one for all.
         made = next(some for some in (("grad_cam",), tuple(IN_GRAPH), graph.METHODS) if set(some) >= set(methods))
-        kinds = tuple(map(graph.output_of, made))
-        found = self._pass(self._run(images, cotangents, *kinds, *(WHOLE if whole else ())), methods)
+        found = self._pass(self._run(images, cotangents, *made, *(WHOLE if whole else ())), methods)
         return self._proven(found, images, cotangents)
 
     def _proven(self, found: Pass, images: np.ndarray, cotangents: np.ndarray) -> Pass:
@@ -148,7 +148,7 @@ class OpenVinoEngine:
         def of(kind: str) -> dict[str, np.ndarray]:
             return {name: found[f"{kind}/{name}"] for name in self._layers if f"{kind}/{name}" in found}
 
-        maps = {method: of(graph.output_of(method)) for method in methods}
+        maps = {method: of(method) for method in methods}
         return Pass(found["logits"], of("activation"), of("gradient"), of("gate"), maps)
 
     def _run(self, images: np.ndarray, cotangents: np.ndarray | None, *kinds: str) -> dict[str, np.ndarray]:

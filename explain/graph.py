@@ -20,6 +20,7 @@ from explain.architecture import Block, Convolution, EfficientNet, Excitation, r
 from explain.errors import EngineError
 from explain.graph_eigen import OF_ALL_LAYERS, LayerNodes
 from explain.graph_formulas import IN_GRAPH
+from explain.methods import DEFAULT
 
 OPSET = 17
 # A 1 x 1 convolution of no more inputs is cheaper to compute again than its result is to keep and fetch.
@@ -45,7 +46,7 @@ def write(
     layers: Sequence[str] | None = None,
     labels: Sequence[str] | None = None,
     half: bool = False,
-    methods: Sequence[str] = ("grad_cam",),
+    methods: Sequence[str] = (DEFAULT,),
     recompute: bool = False,
 ) -> onnx.ModelProto:
     """The network that explains `model`, for photographs of `size` pixels (the model's own size by default).
@@ -53,8 +54,8 @@ def write(
     Inputs: `image` (1, S, S, 3) float32 in 0..255 and `cotangent` (targets, U), one row per target, U being the units
     of the dense layer. Outputs: `logits` (1, U) and for each of `layers` (default: all, names as in
     `EfficientNet.layers`) `activation/<layer>` (1, H, W, C) and `gradient/<layer>` (targets, H, W, C), or the maps of
-    `methods` (names of `METHODS`), signed: `map/<layer>` (targets, H, W) for Grad-CAM,
-    `<method>/<layer>` for others; or all of them, and `gate/<layer>` (1, C) 0..1 where the block has
+    `methods` (names of `METHODS`), signed: `<method>/<layer>` (targets, H, W), not a number where a map of
+    eigenvectors is not proven (see `graph_eigen`); or all of them, and `gate/<layer>` (1, C) 0..1 where the block has
     squeeze-and-excitation; with `outputs="logits"` none, and no cotangent. The metadata, as JSON, say what a program
     needs to show them: `input_size`, `labels`, `layers` (name, shape, stride and offset of each: cell i is centred at
     pixel offset + stride * i).
@@ -62,9 +63,12 @@ def write(
     `half` stores the large weights as float16 and computes in float32: half the file, maps within 5e-3. `recompute`
     lets the backward pass compute again what is cheap, instead of keeping it from the forward pass: faster where a
     runtime makes one step of a convolution and its swish (OpenVINO), slower where it does not (onnxruntime).
-    Raises EngineError where the model is no EfficientNet with one dense layer on top.
+    Raises EngineError where the model is no EfficientNet with one dense layer on top, and for a method that is not in
+    `METHODS`.
     """
     network = read(model)
+    if others := [method for method in methods if method not in METHODS]:
+        raise EngineError(f"A graph has no {others[0]!r}; the methods that one can have are: {', '.join(METHODS)}.")
     size = size or network.size
     if size is None:
         raise EngineError("This network takes photographs of any size: say which one the graph is for.")
@@ -72,11 +76,6 @@ def write(
     if unknown := [name for name in wanted if name not in network.layers]:
         raise EngineError(f"This network has no layer {unknown[0]}; it has {', '.join(network.layers)}.")
     return _Writer(network, size, wanted, half, tuple(methods), recompute).write(outputs, labels)
-
-
-def output_of(method: str) -> str:
-    """What the outputs with a method's maps are called, before the slash and the layer."""
-    return "map" if method == "grad_cam" else method
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,7 @@ class _Writer:
         if outputs in ("maps", "all"):
             for method in self.methods:
                 if method in IN_GRAPH:
-                    out = f"{output_of(method)}/{name}"
+                    out = f"{method}/{name}"
                     shapes[out] = ["targets", height, width]
                     IN_GRAPH[method](self, self.activations[name], gradient, out)
         return [helper.make_tensor_value_info(key, TensorProto.FLOAT, shape) for key, shape in shapes.items()]
@@ -178,7 +177,7 @@ class _Writer:
         results = []
         for method in self.methods:
             if method in OF_ALL_LAYERS and layers:
-                outs = {layer.name: f"{output_of(method)}/{layer.name}" for layer in layers}
+                outs = {layer.name: f"{method}/{layer.name}" for layer in layers}
                 OF_ALL_LAYERS[method](self, layers, outs)
                 for layer in layers:
                     shape = ["targets", *layer.shape[:2]]

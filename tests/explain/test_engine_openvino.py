@@ -61,7 +61,7 @@ def test_more_targets_than_one_run_takes(engine, monkeypatch):
 def test_maps_alone_are_those_of_the_pass(engine):
     images, rows = photograph(32, photos=2), cotangents(2, 3)
     result = engine(images, rows)
-    alone = engine.maps(images, rows)
+    alone = engine.maps(images, rows, ("grad_cam",))
     logits, maps = alone.logits, alone.maps["grad_cam"]
     assert not alone.activations
     assert not alone.gradients

@@ -16,6 +16,7 @@ from skimage import data
 import models
 from explain import Explainer
 from explain.__main__ import main
+from explain.methods import DEFAULT
 
 PAIR = ["--model", "cats_vs_dogs/sgd", "--model", "cats_vs_dogs/adam"]
 
@@ -191,5 +192,30 @@ def test_export_writes_a_graph_that_gives_the_logits(tmp_path, shipped):
     assert main(["export", "cats_vs_dogs/adam", "--out", str(out), "--half"]) == 0
     assert out.stat().st_size < 10e6
     graph = onnx.load(out)
-    assert {"logits", "map/stem", "map/5c", "map/top"} <= {output.name for output in graph.graph.output}
+    # The method that the page shows where nobody asks for another.
+    assert {output.name.split("/")[0] for output in graph.graph.output} == {"logits", "gate", DEFAULT}
+    assert {f"{DEFAULT}/stem", f"{DEFAULT}/5c", f"{DEFAULT}/top"} <= {output.name for output in graph.graph.output}
     assert json.loads(next(one.value for one in graph.metadata_props if one.key == "labels")) == ["cat", "dog"]
+
+
+def test_export_writes_the_methods_that_are_asked_for(tmp_path, shipped):
+    import onnx
+
+    out = tmp_path / "adam.onnx"
+    asked = ["--method", "grad_cam", "--method", "layer_cam", "--method", "grad_cam"]
+    assert main(["export", "cats_vs_dogs/adam", "--out", str(out), *asked]) == 0
+    kinds = {output.name.split("/")[0] for output in onnx.load(out).graph.output}
+    assert kinds == {"logits", "gate", "grad_cam", "layer_cam"}
+
+
+@pytest.mark.parametrize(
+    ("method", "sentence"), [("nonsense", "There is no method 'nonsense'"), ("occlusion", "A graph has no 'occlusion'")]
+)
+def test_export_says_which_methods_a_graph_cannot_have(tmp_path, shipped, capsys, method, sentence):
+    out = tmp_path / "adam.onnx"
+    assert main(["export", "cats_vs_dogs/adam", "--out", str(out), "--method", method]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert "hires_cam" in said
+    assert len(said.strip().splitlines()) == 1
+    assert not out.exists()

@@ -79,7 +79,7 @@ def assemble(folder: Path, names: Sequence[str] = PAIR) -> None:
         "view": {"fit": card.preprocessing.get("fit", "crop"), "source_size": card.preprocessing.get("source_size")},
         "labels": list(card.labels),
         "units": card.units,
-        "maps": graph.output_of(DEFAULT),
+        "maps": DEFAULT,
         "runs": [
             {key: run[key] for key in ("id", "name", "hue")} | {"weights": weights[run["id"]]} for run in first["runs"]
         ],
