@@ -1,6 +1,7 @@
 """The Curves page: how the runs of a task learned."""
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,13 @@ def meta(task: str) -> dict[str, Any]:
     told = [(name, runs.cards()[name], history(name)) for name in runs.runs_of(task)]
     told = [one for one in told if one[2]]
     first = told[0][1] if told else next(iter(runs.cards().values()))
+    pair = {runs.title(name): card for name, card, _ in told if _of_the_pair(name)}
     return {
         "key": "|".join(f"{name} {card.sha256}" for name, card, _ in told),
         "task": task,
         "classes": max(2, first.units),
         "runs": [_run(name, card, rows) for name, card, rows in told],
-        "recipe": recipe(first),
+        "recipe": [*recipe(first), ("took", took(pair or {"": first}))],
         "note": _note(task),
     }
 
@@ -72,8 +74,14 @@ def recipe(card: Card) -> list[tuple[str, str]]:
         ("trained", "; ".join(_stage(stage) for stage in training.get("stages", []))),
         ("BatchNorm", str(training.get("batch_norm", ""))),
         ("views", ", ".join(view for view in views if view) or "as they are"),
-        ("took", f"{card.seconds / 60:.0f} min on {' and '.join(map(_place, card.machines))}"),
     ]
+
+
+def took(cards: Mapping[str, Card]) -> str:
+    """How long the runs of these titles took, and on which machines."""
+    times = ", ".join(f"{title} {card.seconds / 60:.0f} min".strip() for title, card in cards.items())
+    places = dict.fromkeys(_place(machine) for card in cards.values() for machine in card.machines)
+    return f"{times} on {' and '.join(places)}"
 
 
 def _place(machine: str) -> str:
@@ -87,6 +95,10 @@ def _stage(stage: dict[str, Any]) -> str:
     return f"{part}, {stage['epochs']} epochs"
 
 
+def _of_the_pair(name: str) -> bool:
+    return name.split("/")[1] in ("sgd", "adam")
+
+
 def _run(name: str, card: Card, rows: list[dict[str, float]]) -> dict[str, Any]:
     test = card.results.get("test", {})
     kind = card.optimizer.get("name", "")
@@ -95,7 +107,7 @@ def _run(name: str, card: Card, rows: list[dict[str, float]]) -> dict[str, Any]:
         "id": own,
         "name": runs.title(name),
         "hue": {"SGD": "a", "Adam": "b"}.get(kind, "c"),
-        "first": own in ("sgd", "adam"),
+        "first": _of_the_pair(name),
         "rate": f"{card.optimizer.get('learning_rate', ''):g}",
         "test": test.get("accuracy"),
         "photographs": f"{test.get('n', 0):,}",

@@ -36,11 +36,20 @@ def test_the_recipe_is_that_of_the_card():
     assert told["trained"] == "all blocks, 3 epochs"
 
 
-def test_a_recipe_took_its_time_on_every_machine_that_it_ran_on():
+def test_each_run_of_the_pair_took_its_time_on_every_machine_that_it_ran_on():
     here, gpu = ("8 cores, arm64, Linux, Python 3.11.7, keras 3.15.1 on jax" + more for more in ("", ", NVIDIA H200"))
     card = replace(runs.cards()["cats_vs_dogs/sgd"], seconds=180.0)
     for machine, told in ((here, "8 cores"), (gpu, "NVIDIA H200"), (f"{gpu}; {here}", "NVIDIA H200 and 8 cores")):
-        assert dict(curves.recipe(replace(card, machine=machine)))["took"] == f"3 min on {told}"
+        one = replace(card, machine=machine)
+        assert curves.took({"": one}) == f"3 min on {told}"
+        assert curves.took({"SGD": one, "Adam": replace(one, seconds=240.0)}) == f"SGD 3 min, Adam 4 min on {told}"
+
+
+def test_the_page_says_how_long_each_run_of_the_pair_took_and_no_other():
+    cards = {run: runs.cards()[f"cats_vs_dogs/{run}"] for run in ("sgd", "adam")}
+    told = dict(curves.meta("cats_vs_dogs")["recipe"])["took"]
+    assert told.startswith(", ".join(f"{runs.title(card.name)} {card.seconds / 60:.0f} min" for card in cards.values()))
+    assert "seed" not in told
 
 
 def test_the_note_is_the_study_s_own_words_without_its_tables_and_commands(tmp_path, monkeypatch):
