@@ -45,7 +45,6 @@ def main(source: str | None, weights: str, target: float) -> int:
         recipes.find(TASK),
         stages=(Stage(EPOCHS, "head", views=VIEWS),),
         batch_size=fine_tuning.BATCH,
-        plans={},
     )
     facts = machine.describe()
     try:

@@ -60,9 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model", action="append", required=True, metavar="TASK/RUN", help="may be given more than once"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument(
-        "--method", action="append", metavar="NAME", help=f"default: {DEFAULT}; may be given more than once"
-    )
+    _offer_methods(parser)
     parser.add_argument("--layers", type=_names, metavar="top,5c", help="default: all")
     parser.add_argument("--target", action="append", metavar="LABEL", help="default: the class that the first run sees")
     parser.add_argument("--anatomy", type=_names, default=[], metavar="5c", help="take MBConv blocks apart")
@@ -75,11 +73,19 @@ def _export_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m explain export")
     parser.add_argument("model", metavar="TASK/RUN")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx")
+    _offer_methods(parser)
+    parser.add_argument("--half", action="store_true", help="store weights as float16, half the size")
+    return parser
+
+
+def _offer_methods(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method", action="append", metavar="NAME", help=f"default: {DEFAULT}; may be given more than once"
     )
-    parser.add_argument("--half", action="store_true", help="store weights as float16, half the size")
-    return parser
+
+
+def _methods(asked: argparse.Namespace) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(asked.method or [DEFAULT]))
 
 
 def _names(text: str) -> list[str]:
@@ -95,7 +101,7 @@ def _explain(asked: argparse.Namespace) -> int:
     if not paths:
         return 2
     explainers, runs = _load(asked, say)
-    methods = tuple(dict.fromkeys(asked.method or [DEFAULT]))
+    methods = _methods(asked)
     taken: set[str] = set()
     for number, path in enumerate(paths, 1):
         folder = asked.out / _free_name(path.stem, taken)
@@ -264,7 +270,7 @@ def _export(asked: argparse.Namespace) -> int:
     import models
     from explain import graph
 
-    methods = tuple(dict.fromkeys(asked.method or [DEFAULT]))
+    methods = _methods(asked)
     check_methods(methods)
     run = models.load(asked.model)
     graph_of_run = graph.write(

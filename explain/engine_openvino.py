@@ -27,7 +27,6 @@ from explain.errors import EngineError
 from explain.formulas import FORMULAS
 from explain.graph_eigen import OF_ALL_LAYERS
 from explain.graph_formulas import IN_GRAPH
-from explain.methods import DEFAULT
 
 # Targets in one run; more are split into several. Bounds the memory: about 5 MB a target for B0 at 224 px.
 MOST_TARGETS = 16
@@ -119,7 +118,7 @@ class OpenVinoEngine:
         self,
         images: np.ndarray,
         cotangents: np.ndarray,
-        methods: Sequence[str] = (DEFAULT,),
+        methods: Sequence[str],
         whole: bool = False,
     ) -> Pass:
         """The maps of `methods`, of those in `in_graph`, made in the graph: a Pass with `maps`.
