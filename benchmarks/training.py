@@ -32,7 +32,7 @@ def main(source: str | None, weights: str, target: float) -> int:
     """Measure both; returns the exit status.
 
     Raises:
-        BenchmarkError: if either does not come as far in all its epochs, or data or weights cannot be had.
+        BenchmarkError: if either does not come as far with most seeds, or data or weights cannot be had.
     """
     import keras
 
@@ -61,8 +61,9 @@ def main(source: str | None, weights: str, target: float) -> int:
             curves += _run(THEIRS, plan.seed, fine_tuning.epochs(tutorial, training, validation), target)
     except TrainingError as error:
         raise BenchmarkError(str(error)) from error
+    table = compare(curves, target)
     study.write(STUDY / "curve.csv", curves)
-    study.write(STUDY / "table.csv", compare(curves))
+    study.write(STUDY / "table.csv", table)
     facts |= {
         "task": TASK,
         "target": target,
@@ -76,17 +77,31 @@ def main(source: str | None, weights: str, target: float) -> int:
     return 0
 
 
-def compare(curves: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+def compare(curves: Sequence[Mapping[str, str]], target: float) -> list[dict[str, str]]:
     """Of each recipe the last epoch of the run that took the middle amount of processor time, and how many times ours.
+
+    A run that never came as far took longer than any that did.
 
     Args:
         curves: the rows of `curve.csv`, each run's in order.
+        target: the validation accuracy to come to.
+
+    Raises:
+        BenchmarkError: if the middle run did not come as far.
     """
     middle = {}
     for name in (OURS, THEIRS):
         ends = {row["seed"]: row for row in curves if row["recipe"] == name}
-        middle[name] = sorted(ends.values(), key=_cpu)[len(ends) // 2]
+        middle[name] = sorted(ends.values(), key=lambda row: (_missed(row, target), _cpu(row)))[len(ends) // 2]
+        if _missed(middle[name], target):
+            raise BenchmarkError(
+                f"{name} does not reach a validation accuracy of {target} with most seeds; ask for less with --target."
+            )
     return [{**row, "times_ours": f"{_cpu(row) / _cpu(middle[OURS]):.1f}"} for row in middle.values()]
+
+
+def _missed(row: Mapping[str, str], target: float) -> bool:
+    return float(row["val_accuracy"]) < target
 
 
 def _cpu(row: Mapping[str, str]) -> float:
@@ -94,7 +109,7 @@ def _cpu(row: Mapping[str, str]) -> float:
 
 
 def _run(name: str, seed: int, accuracies: Iterable[float], target: float) -> Iterator[dict[str, str]]:
-    """A row for each epoch until the target is reached."""
+    """A row for each epoch until the target is reached, or there is no further epoch."""
     wall, cpu = time.perf_counter(), time.process_time()
     for epoch, accuracy in enumerate(accuracies, 1):
         row = {
@@ -109,7 +124,6 @@ def _run(name: str, seed: int, accuracies: Iterable[float], target: float) -> It
         yield row
         if accuracy >= target:
             return
-    raise BenchmarkError(f"{name} does not reach a validation accuracy of {target}; ask for less with --target.")
 
 
 def _ours(model: Any, recipe: Any, plan: Any, training: Any, validation: Any) -> Iterator[float]:
