@@ -1,11 +1,13 @@
 """Choose a learning rate on the validation split."""
 
 import hashlib
+import json
 import math
 import tempfile
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from training import tables
 from training.job import shorten
@@ -93,8 +95,25 @@ def version_of(recipe: Recipe, plan: Plan, epochs: int) -> str:
     stages = shorten(recipe.stages, epochs)
     alike = replace(recipe, stages=stages, plans={}, original="", search=None, columns=(), curves="", hub="")
     optimizer = replace(plan.optimizer, rate=0.0, tried=())
-    said = repr((alike, replace(plan, optimizer=optimizer, changes={})))
-    return hashlib.sha256(said.encode()).hexdigest()[:8]
+    said = _said((alike, replace(plan, optimizer=optimizer, changes={})))
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _said(value: Any) -> Any:
+    """What a recipe or a part of it says, as JSON has it.
+
+    Fields at their default are left out: one that is new changes no version until somebody uses it.
+    """
+    if isinstance(value, tuple):
+        return [_said(one) for one in value]
+    if isinstance(value, Mapping):
+        return {name: _said(one) for name, one in value.items()}
+    if not is_dataclass(value):
+        return value
+    defaults = {
+        one.name: one.default if one.default_factory is MISSING else one.default_factory() for one in fields(value)
+    }
+    return {name: _said(one) for name, one in vars(value).items() if one != defaults[name]}
 
 
 def _loss(row: dict[str, str]) -> tuple[bool, float]:

@@ -1,7 +1,7 @@
 """The rate with the lowest validation loss is chosen, and none is tried twice."""
 
 import csv
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -86,6 +86,18 @@ def test_a_stage_that_the_trials_do_not_reach_may_change(trials):
     assert len(trials) == len(plan.optimizer.tried)
     other = replace(first, trainable="all"), Stage(epochs=3)
     tune(replace(recipe, stages=other), "adam", plan, "data", "weights", 1, say=lambda _: None)
+    assert len(trials) == 2 * len(plan.optimizer.tried)
+
+
+def test_a_field_that_is_new_changes_no_version_until_it_is_used(trials):
+    @dataclass(frozen=True)
+    class Later(Stage):
+        new: float | None = None
+
+    recipe = studies.recipe()
+    plan, (first, *_) = recipe.plans["adam"], recipe.stages
+    for stage in (first, Later(**vars(first)), Later(**vars(first), new=0.5)):
+        tune(replace(recipe, stages=(stage,)), "adam", plan, "data", "weights", 1, say=lambda _: None)
     assert len(trials) == 2 * len(plan.optimizer.tried)
 
 
