@@ -4,8 +4,8 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, is_dataclass, replace
+from collections.abc import Callable
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,25 +95,19 @@ def version_of(recipe: Recipe, plan: Plan, epochs: int) -> str:
     stages = shorten(recipe.stages, epochs)
     alike = replace(recipe, stages=stages, plans={}, original="", search=None, columns=(), curves="", hub="")
     optimizer = replace(plan.optimizer, rate=0.0, tried=())
-    said = _said((alike, replace(plan, optimizer=optimizer, changes={})))
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:8]
+    said = json.dumps((alike, replace(plan, optimizer=optimizer, changes={})), default=_said, sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:8]
 
 
-def _said(value: Any) -> Any:
-    """What a recipe or a part of it says, as JSON has it.
+def _said(part: Any) -> dict[str, Any]:
+    """What a recipe, or a dataclass in it, says beyond its defaults.
 
-    Fields at their default are left out: one that is new changes no version until somebody uses it.
+    A field that is new changes no version until somebody uses it.
     """
-    if isinstance(value, tuple):
-        return [_said(one) for one in value]
-    if isinstance(value, Mapping):
-        return {name: _said(one) for name, one in value.items()}
-    if not is_dataclass(value):
-        return value
     defaults = {
-        one.name: one.default if one.default_factory is MISSING else one.default_factory() for one in fields(value)
+        one.name: one.default if one.default_factory is MISSING else one.default_factory() for one in fields(part)
     }
-    return {name: _said(one) for name, one in vars(value).items() if one != defaults[name]}
+    return {name: value for name, value in vars(part).items() if value != defaults[name]}
 
 
 def _loss(row: dict[str, str]) -> tuple[bool, float]:
