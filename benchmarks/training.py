@@ -122,7 +122,7 @@ def _run(name: str, seed: int, accuracies: Iterable[float], target: float) -> It
         }
         print("  ".join(row.values()), flush=True)
         yield row
-        if accuracy >= target:
+        if not _missed(row, target):
             return
 
 
