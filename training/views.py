@@ -14,6 +14,9 @@ import numpy as np
 
 from training.recipe import Augmentation
 
+# A view is too small to be shared out: OpenCV's threads would only take the cores that make other views, and train.
+cv2.setNumThreads(1)
+
 ORDER, VIEW, ERASED = 0, 1, 2
 GREY = 127
 

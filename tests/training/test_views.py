@@ -3,6 +3,7 @@
 import hashlib
 import math
 
+import cv2
 import numpy as np
 import pytest
 
@@ -184,6 +185,10 @@ def test_the_view_of_a_picture_does_not_depend_on_its_place_in_the_batch(split):
     one = views.views(split.pictures, [4, 9], ALL, 32, seed=0, epoch=3)
     other = views.views(split.pictures, [9, 1, 4], ALL, 32, seed=0, epoch=3)
     assert np.array_equal(one, other[[2, 0]])
+
+
+def test_a_view_takes_no_cores_from_the_others_or_from_the_training():
+    assert cv2.getNumThreads() == 1
 
 
 @pytest.mark.parametrize(("steps", "expected"), [(3, 20), (2, 16), (5, 40)])
