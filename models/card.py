@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from models.disk import replace_text
 from models.errors import ModelError
 
 MOST_BYTES = 1 << 20
@@ -71,8 +72,12 @@ class Card:
         return self.machine.split("; ") if self.machine else []
 
     def write(self, path: Path) -> None:
-        """Write the card as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        """Write the card as JSON, in place of one that is there.
+
+        Raises:
+            OSError: if it cannot be written; the one before stays.
+        """
+        replace_text(path, json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> "Card":
@@ -92,6 +97,10 @@ class Card:
         known = cls.__dataclass_fields__
         try:
             card = cls(**{key: value for key, value in content.items() if key in known})
+            if any(
+                known[name].default_factory is dict and not isinstance(part, dict) for name, part in vars(card).items()
+            ):
+                raise TypeError
             return cls(
                 **{
                     **vars(card),
@@ -101,7 +110,8 @@ class Card:
                     "units": int(card.units),
                 }
             )
-        except (TypeError, ValueError, AttributeError):
+        except (TypeError, ValueError, AttributeError, OverflowError):
             raise ModelError(
-                f"{path} lacks what a run needs (task, run, architecture, labels, input_size, units)."
+                f"{path} lacks what a run needs (task, run, architecture, labels, input_size, units), "
+                "or something in it is of another kind."
             ) from None

@@ -28,7 +28,11 @@ def facts(card: Card) -> dict[str, str]:
         "augmentation": _pairs(training.get("augmentation", {})),
         "data": _joined(
             card.data.get("hub"),
-            *(f"{part['n']} for {split}" for split, part in card.data.items() if isinstance(part, dict)),
+            *(
+                f"{part['n']} for {split}"
+                for split, part in card.data.items()
+                if isinstance(part, dict) and "n" in part
+            ),
         ),
         **{f"{split} results": _pairs(found, but="sha256") for split, found in card.results.items()},
         "took": f"{card.seconds / 60:.0f} min on {card.machine}" if card.machine else None,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Any
 
 from models import foreign, graphs
 from models.card import Card
+from models.disk import require_room
 from models.errors import ModelError
 from models.fingerprint import fingerprint, same
 
@@ -93,11 +95,16 @@ def save(model: Any, card: Card, folder: Path) -> Card:
 
     Returns:
         The card with sha256 and fingerprint filled in.
+
+    Raises:
+        OSError: if the disk is full; what was there before stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
     fresh = graphs.build(card.architecture, card.input_size, card.units, **card.head)
     graphs.copy_weights(model, fresh)
     unfinished = folder / f"unfinished.{WEIGHTS}"
+    # In float32 first, and beside that in float16.
+    require_room(folder, 6 * sum(math.prod(variable.shape) for variable in fresh.variables))
     fresh.save_weights(unfinished)
     _halve(unfinished)
     fresh.load_weights(unfinished)

@@ -11,9 +11,11 @@ import pytest
 
 from models import Card, graphs, load, names, save
 from models import __main__ as command
+from models.describe import facts
 from tests.training.studies import tiny_net
 
 ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "assets" / "checkpoints"
 SIZE = 32
 RESULTS = {
     "validation": {"accuracy": 0.975, "loss": 0.0812345, "n": 400},
@@ -45,7 +47,7 @@ def checkpoints(model, tmp_path_factory):
         preprocessing={"fit": "crop", "pixels": "0..255", "source_size": None},
         optimizer={"name": "Adam", "learning_rate": 0.0003, "schedule": "cosine"},
         training={"batch_size": 32, "stages": [{"epochs": 3, "trainable": "all", "rate": 1.0}]},
-        data={"hub": "microsoft/cats_vs_dogs", "train": {"n": 2900, "sha256": "ab"}},
+        data={"hub": "microsoft/cats_vs_dogs", "shares": {}, "subset": False, "train": {"n": 2900, "sha256": "ab"}},
         seed=7,
         epochs=3,
         results=RESULTS,
@@ -112,6 +114,14 @@ def test_card_says_what_there_is_for_a_person(capfd):
     assert facts["took"] == "2 min on 2 cores"
     assert facts["made by"] == "python -m training train cats_vs_dogs/adam"
     assert "started from" not in facts
+
+
+@pytest.mark.parametrize("file", sorted(SHIPPED.glob("*/*/card.json")), ids=lambda file: file.parent.name)
+def test_every_shipped_card_is_said(file):
+    card = Card.read(file)
+    told = facts(card)
+    assert f"{card.data['train']['n']} for train" in told["data"]
+    assert f"n {card.results['test']['n']}" in told["test results"]
 
 
 def test_card_as_json_is_the_card(capfd, checkpoints):

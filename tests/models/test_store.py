@@ -1,9 +1,11 @@
 """A run saved is the run loaded: in a new process, with the right weights and the right graph, or not at all."""
 
+import errno
 import json
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import keras
@@ -125,6 +127,41 @@ def test_loading_leaves_a_model_that_does_not_train(folder):
     run.model(picture(SIZE), training=True)
     assert not run.model.trainable_weights
     assert all(np.array_equal(a, b) for a, b in zip(before, run.model.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("free", [0, 100_000])
+def test_a_full_disk_is_one_error_and_the_run_before_stays(folder, model, card, tmp_path, monkeypatch, free):
+    shutil.copytree(folder, tmp_path / "run")
+    before = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()}
+    full = shutil.disk_usage(tmp_path)._replace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with pytest.raises(OSError, match="No space left"):
+        save(model, card, tmp_path / "run")
+    assert {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()} == before
+
+
+def test_a_card_that_cannot_be_written_leaves_the_one_before(card, tmp_path, monkeypatch):
+    card.write(tmp_path / "card.json")
+    before = (tmp_path / "card.json").read_text()
+
+    def write_half(path, text, **_):
+        with path.open("w") as file:
+            file.write(text[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", write_half)
+    with pytest.raises(OSError, match="No space left") as caught:
+        replace(card, seed=1).write(tmp_path / "card.json")
+    assert caught.value.filename == str(tmp_path / "card.json")
+    assert [file.read_text() for file in tmp_path.iterdir()] == [before]
+
+
+@pytest.mark.parametrize("part", ["results", "optimizer", "data", "head"])
+@pytest.mark.parametrize("value", [None, [], 3])
+def test_a_card_with_a_part_of_another_kind_is_one_plain_sentence(card, tmp_path, part, value):
+    (tmp_path / "card.json").write_text(json.dumps({**asdict(card), part: value}))
+    with pytest.raises(ModelError, match="another kind"):
+        Card.read(tmp_path / "card.json")
 
 
 @pytest.mark.parametrize("harm", ["missing", "truncated", "no card", "card is not json", "card lacks its task"])
