@@ -72,11 +72,12 @@ def train(
     board = progress.Board(setup.logs, f"{recipe.task}/{run}")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            state.clear(out)
         with setup():
             model, base = begin(recipe, plan, weights)
             job = Job(recipe, run, plan, stages, steps, training, validation, base, weights, out, setup.mixed)
+            if not resume:
+                # Only now: what was trained before is worth more than a command that cannot begin.
+                state.clear(out)
             history, ran = _run_stages(model, job, setup, board, say)
         if setup.mixed or setup.all_devices:
             # What is saved is what anybody will load: on one device, in float32.
@@ -91,7 +92,7 @@ def train(
         raise TrainingError(
             f"{out} cannot be written ({reason}); what was saved before is kept, and --resume goes on from there."
         ) from error
-    state.clear(out)
+    state.finish(out)
     say(f"{card.name}: validation accuracy {found.accuracy:.4f}, written to {out}")
     return card
 

@@ -2,33 +2,43 @@
 
 A state is one file with weights, optimizer, the settings of its training and where that has run so far; it gets its
 name when it is whole.
-`history.csv` is written first, so that it never lacks an epoch that a state has.
+The history is written first, so that it never lacks an epoch that a state has. It becomes `history.csv` when the
+training is done: until then that of a run that was there before stays beside its card.
 """
 
 import csv
-import errno
 import json
 import math
-import os
-import shutil
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from models.disk import require_room
 from training.recipe import TrainingError
 
+SO_FAR = "history-so-far.csv"
 HISTORY = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "cpu_seconds")
 
 
 def last(out: Path) -> int:
     """The epoch of the newest whole state, 0 where there is none."""
-    return max((int(file.name.split("-")[1].split(".")[0]) for file in out.glob("state-*.weights.h5")), default=0)
+    names = (re.fullmatch(r"state-(\d+)\.weights\.h5", file.name) for file in out.glob("state-*.weights.h5"))
+    return max((int(name[1]) for name in names if name), default=0)
 
 
 def clear(out: Path) -> None:
-    """Remove every state."""
+    """Remove every state, and the history that is none yet."""
+    (out / SO_FAR).unlink(missing_ok=True)
     for file in out.glob("state-*.weights.h5"):
         file.unlink()
+
+
+def finish(out: Path) -> None:
+    """Give the history its name, and remove every state: the training is done and its card written."""
+    if (out / SO_FAR).is_file():
+        (out / SO_FAR).replace(out / "history.csv")
+    clear(out)
 
 
 def clear_unfinished(out: Path) -> None:
@@ -51,10 +61,7 @@ def save(
     """
     import h5py
 
-    # Asked beforehand, because HDF5 prints a traceback of its own when it meets the end of the disk.
-    needed = sum(4 * math.prod(variable.shape) for variable in (*model.variables, *model.optimizer.variables))
-    if shutil.disk_usage(out).free < needed:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    require_room(out, sum(4 * math.prod(variable.shape) for variable in (*model.variables, *model.optimizer.variables)))
     unfinished = out / "unfinished.weights.h5"
     model.save_weights(unfinished)
     with h5py.File(unfinished, "r+") as file:
@@ -120,15 +127,17 @@ def read_history(out: Path, epochs: int) -> list[dict[str, float]]:
     """
     if not epochs:
         return []
+    # A version before this one wrote it under its last name at once.
+    file = out / (SO_FAR if (out / SO_FAR).is_file() else "history.csv")
     try:
-        with (out / "history.csv").open(newline="") as rows:
+        with file.open(newline="") as rows:
             table = csv.DictReader(rows)
             columns = [*HISTORY, *(name for name in table.fieldnames or () if name not in HISTORY)]
             history = [{key: float(row[key]) for key in columns} for row in table][:epochs]
     except (OSError, KeyError, TypeError, ValueError):
         history = []
     if [row["epoch"] for row in history] != list(range(1, epochs + 1)):
-        raise TrainingError(f"{out / 'history.csv'} is missing or damaged; train again without --resume.")
+        raise TrainingError(f"{file} is missing or damaged; train again without --resume.")
     return history
 
 
@@ -141,7 +150,7 @@ def write_history(out: Path, history: list[dict[str, float]]) -> None:
         writer.writeheader()
         for row in history:
             writer.writerow({key: int(row[key]) if key == "epoch" else f"{row[key]:.6g}" for key in columns})
-    unfinished.replace(out / "history.csv")
+    unfinished.replace(out / SO_FAR)
 
 
 def _state(out: Path, epoch: int) -> Path:

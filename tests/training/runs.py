@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.training import studies
-from training import loop, views
+from training import loop, state, views
 from training.cache import Cache
 from training.recipe import Recipe
 from training.setup import Setup
@@ -80,8 +80,9 @@ class Training:
 
     @property
     def history(self) -> list[dict[str, str]]:
-        """The rows of `history.csv` without what a clock says."""
-        with (self.out / "history.csv").open(newline="") as file:
+        """The rows of the history, so far or in the end, without what a clock says."""
+        so_far = self.out / state.SO_FAR
+        with (so_far if so_far.is_file() else self.out / "history.csv").open(newline="") as file:
             return [
                 {key: value for key, value in row.items() if not key.endswith("seconds")}
                 for row in csv.DictReader(file)

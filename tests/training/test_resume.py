@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -125,6 +126,21 @@ def test_a_training_stopped_after_its_last_epoch_ends_with_its_own_weights(train
     training(resume=True)
     assert not training.batches
     assert_same_end(training, whole)
+
+
+def test_what_was_trained_before_stays_until_the_new_training_is_done(training, whole):
+    shutil.copytree(whole.out, training.out, dirs_exist_ok=True)
+    before = {file.name: file.read_bytes() for file in training.out.iterdir()}
+    kill(training, 1, batch=1)
+    assert {name: (training.out / name).read_bytes() for name in before} == before
+
+
+def test_a_command_that_cannot_begin_keeps_what_another_had_done(training, tmp_path):
+    kill(training, 1, batch=1)
+    training.base = tmp_path / "misspelt.h5"
+    with pytest.raises(TrainingError, match="no weights file"):
+        training()
+    assert state.last(training.out) == 1
 
 
 def test_a_full_disk_is_one_sentence_and_keeps_the_state_before(training, monkeypatch):
