@@ -55,8 +55,13 @@ def rows_of(
     source: str, split: str | None, labels: Sequence[str], digest: Any, shares: Mapping[str, float], subset: bool
 ) -> Iterator[Row]:
     """The rows of a split, also of one that is only a share of the training pictures; see `training.data.load`."""
+    from training.records import Records
+
     found = find(source)
+    # Shards of the training pictures are without the shares already, or were never to be: nothing is drawn from them.
     lacking = {name: share for name, share in shares.items() if name not in found.splits}
+    if isinstance(found, Records):
+        lacking = {}
     if not lacking or split not in ("train", *lacking):
         yield from found.rows(split, labels, subset, digest)
         return

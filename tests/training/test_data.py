@@ -25,10 +25,10 @@ def write_folders(folder, counts=(2, 2), names=LABELS):
     return folder
 
 
-def refused(*arguments, match: str) -> str:
+def refused(*arguments, match: str, **options) -> str:
     """The one sentence with which a load is refused."""
     with pytest.raises(TrainingError, match=match) as caught:
-        data.load(*arguments)
+        data.load(*arguments, **options)
     sentence = str(caught.value)
     assert "\n" not in sentence
     assert sentence.endswith(".")
