@@ -65,6 +65,23 @@ def cut(model: Any, trainable: str) -> Cut | None:
     )
 
 
+def joined(cut: Cut) -> Any:
+    """The whole network from the picture to the logits, its front in inference mode also while the rest trains."""
+    import keras
+
+    # Keras hands `training` on to every graph within a graph, whatever it was called with; to a layer it does not.
+    class Front(keras.layers.Layer):
+        def __init__(self) -> None:
+            super().__init__(trainable=False)
+            self.front, self.built = cut.front, True
+
+        def call(self, pictures: Any) -> Any:
+            return self.front(pictures, training=False)
+
+    picture = cut.front.input
+    return keras.Model(picture, cut.rest(Front()(picture)))
+
+
 def _entering(model: Any, first: int) -> set[Any]:
     """The activations that enter the layers from `first` on."""
     after = set(model.layers[first:])

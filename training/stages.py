@@ -12,7 +12,7 @@ from training.batches import batches_of, fed
 from training.cache import Cache
 from training.evaluate import evaluate_views
 from training.features import Features, forward_of
-from training.freeze import cut, unfreeze
+from training.freeze import cut, joined, unfreeze
 from training.job import Job
 from training.objective import prepare
 from training.recipe import Stage
@@ -41,9 +41,11 @@ class Trained:
         self._kept: list[Features] = []
         unfreeze(model, stage.trainable)
         self.rest = model
-        # Streamed pictures come from TensorFlow's threads, and run through the whole network.
-        parts = None if packed else cut(model, stage.trainable)
-        if parts is not None:
+        parts = cut(model, stage.trainable)
+        if parts is not None and packed:
+            # Streamed pictures run through the whole network, whose frozen part drops nothing all the same.
+            self.rest = joined(parts)
+        elif parts is not None:
             self.rest, forward = parts.rest, forward_of(model, parts)
             if stage.views is None:
                 cache = replace(cache, most=0)

@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -86,6 +87,56 @@ def test_in_the_same_order_shards_train_what_memory_trains(
     # Validation is in memory either way.
     assert streamed.card.data["validation"]["n"] == 8
     assert_same_end(streamed, training)
+
+
+def dropping_net(include_top: bool, weights: str | None, input_shape: tuple[int, int, int]) -> keras.Model:
+    """A network whose first block drops half of what it makes."""
+    image = keras.Input(input_shape)
+    x = keras.layers.Rescaling(1 / 255)(image)
+    x = keras.layers.Conv2D(8, 3, 2, activation="relu", name="block1_conv")(x)
+    x = keras.layers.Dropout(0.5, name="block1_drop")(x)
+    x = keras.layers.Conv2D(8, 3, 2, activation="relu", name="block2_conv")(x)
+    return keras.Model(image, x)
+
+
+@pytest.mark.parametrize("trainable", ["head", "2"])
+def test_frozen_layers_of_streamed_pictures_drop_nothing_either(training, tmp_path, monkeypatch, trainable):
+    monkeypatch.setattr(keras.applications, "TinyNet", dropping_net)
+    training.base = tmp_path / "base.weights.h5"
+    dropping_net(False, None, (32, 32, 3)).save_weights(training.base)
+    table = studies.recipe(stages=(Stage(2, trainable),), input_size=32)
+    out = tmp_path / "one"
+    for split in ("train", "validation"):
+        records.pack(table, str(training.source), split, out, say=lambda _: None)
+    monkeypatch.setattr(records, "SHUFFLED", 1)
+    monkeypatch.setattr(views, "order", lambda count, seed, epoch: np.arange(count))
+    streamed = Training(tmp_path / "streamed", out, training.base)(table)
+    training(table)
+    assert [float(row["loss"]) for row in streamed.history] == pytest.approx(
+        [float(row["loss"]) for row in training.history], rel=1e-4
+    )
+    assert same(streamed.last, training.last, 1e-4)
+
+
+def test_nothing_is_drawn_from_shards_of_training_pictures(tmp_path):
+    rows = studies.rows_of((30, 30))
+    studies.write_parquet(tmp_path / "train-0.parquet", rows, studies.features_of(label=studies.LABELS))
+    table = studies.recipe(shares={"validation": 0.3})
+    records.pack(table, str(tmp_path), "train", tmp_path / "shards", say=lambda _: None)
+    refused(
+        str(tmp_path / "shards"),
+        "validation",
+        studies.LABELS,
+        32,
+        match="no split 'validation'; it has: train",
+        shares=table.shares,
+    )
+    whole, packed = (
+        data.load(str(folder), "train", studies.LABELS, 32, shares=table.shares)
+        for folder in (tmp_path, tmp_path / "shards")
+    )
+    assert len(whole) < 60
+    assert packed.digests == whole.digests
 
 
 def test_unreadable_pictures_are_left_out_and_other_classes_refused(tmp_path):
