@@ -5,6 +5,7 @@ Features are stored as float16; a file has a name that says what they are featur
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,9 @@ class Store:
         self.values = np.memmap(self._file, np.float16, "r+", shape=shape)
         self.known = np.zeros(shape[:2], bool)
         if self._index.is_file():
-            self.known |= np.load(self._index)
+            # What is no index any more knows nothing.
+            with suppress(OSError, ValueError, EOFError):
+                self.known |= np.load(self._index)
         self._kept = int(self.known.sum())
 
     def put(self, view: int, indices: np.ndarray, features: np.ndarray) -> bool:
