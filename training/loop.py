@@ -3,7 +3,6 @@
 import os
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +50,7 @@ def train(
     """
     if not 0 <= plan.seed < 2**32:
         raise TrainingError(f"A seed is a whole number from 0 to 4294967295, and {plan.seed} is not.")
-    recipe = recipe.of(plan)
-    if not recipe.labels:
-        # A study of whatever data there is.
-        labels = tuple(sources.find(source).classes())
-        recipe = replace(recipe, labels=labels, units=len(labels))
+    recipe = sources.with_classes(recipe.of(plan), source)
     stages = shorten(recipe.stages, epochs)
     if resume and not state.last(out) and (out / "card.json").is_file():
         raise TrainingError(f"The training in {out} is finished; leave out --resume to train it again.")

@@ -19,7 +19,7 @@ from explain.errors import ExplainError
 from explain.photo import Fit, read, see
 from training import data
 from training.recipe import Recipe, TrainingError
-from training.sources import Row, match, rows_of
+from training.sources import Row, match, rows_of, with_classes
 from training.views import Views
 
 SHARD = 2048
@@ -44,6 +44,7 @@ def pack(
 
     if shard < 1:
         raise TrainingError("A shard holds at least one picture.")
+    recipe = with_classes(recipe, source)
     out.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     kept: list[int] = []
@@ -111,15 +112,17 @@ class Records:
         self.splits = sorted(file.stem for file in folder.glob("*.json"))
 
     def classes(self) -> Sequence[str]:
-        return self.facts(self.splits[0])["labels"]
+        return self.facts(next(iter(self.splits), None))["labels"]
 
     def facts(self, split: str | None) -> dict[str, Any]:
         """What `pack` said of a split."""
         if split not in self.splits:
-            raise TrainingError(f"{self._folder} has no split {split!r}; it has: {', '.join(self.splits)}.")
+            known = ", ".join(self.splits) or "none that says what its shards hold; pack them again"
+            raise TrainingError(f"{self._folder} has no split {split!r}; it has: {known}.")
         try:
-            return json.loads((self._folder / f"{split}.json").read_text())
-        except ValueError:
+            found = json.loads((self._folder / f"{split}.json").read_text())
+            return {name: found[name] for name in ("labels", "classes", "sha256", "skipped")}
+        except (ValueError, KeyError, TypeError):
             raise TrainingError(f"{self._folder / f'{split}.json'} is damaged; pack the split again.") from None
 
     def shards(self, split: str) -> list[str]:
@@ -164,8 +167,11 @@ def packed(source: str, split: str, recipe: Recipe) -> "Packed | None":
     facts = found.facts(split)
     if tuple(facts["labels"]) != recipe.labels:
         raise TrainingError(f"The shards in {folder} were packed for other classes; pack them for {recipe.task}.")
+    shards = found.shards(split)
+    if not shards[0].endswith(f"-of-{len(shards):05d}.tfrecord"):
+        raise TrainingError(f"Of the shards of {split!r} in {folder} some are missing; pack the split again.")
     return Packed(
-        tuple(found.shards(split)),
+        tuple(shards),
         tuple(facts["classes"]),
         recipe.source_size or recipe.input_size,
         recipe.fit,

@@ -5,11 +5,14 @@ A source gives rows (name, bytes of the picture's file, the task's label) in a f
 
 import hashlib
 import json
+import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from training.recipe import TrainingError
+from training.recipe import Recipe, TrainingError
 
 Row = tuple[str, bytes, int]
 
@@ -49,6 +52,22 @@ def find(source: str) -> Source:
     if any(folder.rglob("*.parquet")):
         return Parquet(folder, source)
     return ClassFolders(folder, source)
+
+
+def with_classes(recipe: Recipe, source: str) -> Recipe:
+    """A recipe with the data's own classes, where it is for whatever data there is.
+
+    Raises:
+        TrainingError: if those are fewer than two.
+    """
+    if recipe.labels:
+        return recipe
+    labels = tuple(find(source).classes())
+    if len(labels) < 2:
+        raise TrainingError(
+            f"{source} has {len(labels) or 'no'} class{'' if labels else 'es'}; at least two are needed."
+        )
+    return replace(recipe, labels=labels, units=len(labels))
 
 
 def rows_of(
@@ -219,8 +238,10 @@ class ClassFolders:
                 continue
             for file in sorted(path for path in child.iterdir() if path.is_file() and not path.name.startswith(".")):
                 content = file.read_bytes()
-                digest.update(f"{child.name}/{file.name}".encode() + hashlib.sha256(content).digest())
-                yield f"{child.name}/{file.name}", content, label
+                digest.update(os.fsencode(f"{child.name}/{file.name}") + hashlib.sha256(content).digest())
+                # A name that is no text is said with what stands for it.
+                name = os.fsencode(f"{child.name}/{file.name}").decode(errors="replace")
+                yield name, content, label
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -284,23 +305,26 @@ def match(found: Sequence[str], labels: Sequence[str], subset: bool, where: str)
     Raises:
         TrainingError: if there are classes that the task does not know and that it does not leave out.
     """
-    strangers = _strangers(found, labels)
+    places = _places(found, labels)
+    strangers = [name for name, place in zip(found, places, strict=True) if place is None]
     if strangers and not subset:
         raise TrainingError(
             f"{where} has classes that the task does not know ({', '.join(strangers[:5])}); "
             f"it knows: {', '.join(labels[:10])}."
         )
-    plain = {_plain(label): index for index, label in enumerate(labels)}
-    return [plain.get(_plain(name)) for name in found]
+    return places
 
 
 def _fits(found: Sequence[str], labels: Sequence[str], subset: bool) -> bool:
-    return not (_strangers(labels, found) if subset else _strangers(found, labels))
+    return None not in (_places(labels, found) if subset else _places(found, labels))
 
 
-def _strangers(found: Sequence[str], labels: Sequence[str]) -> list[str]:
-    known = {_plain(label) for label in labels}
-    return [name for name in found if _plain(name) not in known]
+def _places(found: Sequence[str], labels: Sequence[str]) -> list[int | None]:
+    """Where among the labels each name is: as it is written or, where that is not there, but for case and number."""
+    exact = {label: index for index, label in enumerate(labels)}
+    times = Counter(map(_plain, labels))
+    folded = {_plain(label): index for index, label in enumerate(labels) if times[_plain(label)] == 1}
+    return [exact.get(name, folded.get(_plain(name))) for name in found]
 
 
 def _plain(label: str) -> str:

@@ -13,6 +13,7 @@ from tests.training.test_data import refused
 from training import __main__ as command
 from training import data, recipes, records, views
 from training.recipe import Augmentation, Stage, TrainingError
+from training.sources import with_classes
 
 # Small enough that the shuffle's buffer holds all.
 RECIPE = studies.recipe(stages=(Stage(2),), input_size=32)
@@ -166,6 +167,27 @@ def test_shards_that_are_cut_short_are_one_sentence(shards, tmp_path):
     refused(str(tmp_path), "test", studies.LABELS, 32, match="damaged; pack the split again")
     (tmp_path / "test.json").write_text("{")
     refused(str(tmp_path), "test", studies.LABELS, 32, match=r"test\.json is damaged")
+
+
+def test_shards_that_are_missing_are_one_sentence(shards, tmp_path):
+    for file in shards.glob("train*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    min(tmp_path.glob("train-*")).unlink()
+    with pytest.raises(TrainingError, match="some are missing; pack the split again"):
+        records.packed(str(tmp_path), "train", RECIPE)
+    (tmp_path / "train.json").unlink()
+    with pytest.raises(TrainingError, match="says what its shards hold; pack them again"):
+        records.Records(tmp_path).classes()
+
+
+def test_shards_for_a_study_of_any_data_have_the_data_s_classes(tmp_path):
+    rows = studies.rows_of((5, 5))
+    studies.write_parquet(tmp_path / "train-0.parquet", rows, studies.features_of(label=studies.LABELS))
+    table = studies.recipe(labels=(), units=0)
+    records.pack(table, str(tmp_path), "train", tmp_path / "shards", say=lambda _: None)
+    found = with_classes(table, str(tmp_path / "shards"))
+    assert found.labels == studies.LABELS
+    assert len(records.packed(str(tmp_path / "shards"), "train", found)) == 10
 
 
 def test_the_augmentation_of_a_streamed_view_is_that_of_its_place():

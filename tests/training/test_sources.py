@@ -1,6 +1,7 @@
 """Splits that a source lacks, classes that a task leaves out, and TensorFlow Datasets."""
 
 import hashlib
+import os
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -89,6 +90,32 @@ def test_the_classes_of_the_data(tmp_path, whole, hub_folder):
     write_folders(tmp_path / "split" / "train", names=("oak", "elm"))
     assert sources.find(str(tmp_path / "flat")).classes() == ["elm", "oak"]
     assert sources.find(str(tmp_path / "split")).classes() == ["elm", "oak"]
+
+
+def test_names_are_matched_as_they_are_written_before_all_else():
+    assert sources.match(["b", "A", "a"], ["A", "a", "B"], False, "here") == [2, 0, 1]
+    assert sources.match(["gloves", "glove"], ["glove", "gloves"], False, "here") == [1, 0]
+    assert sources.match(["Hot_Dogs"], ["hot dog"], False, "here") == [0]
+    with pytest.raises(TrainingError, match=r"does not know \(CATS\)"):
+        sources.match(["CATS"], ["cat", "Cat"], False, "here")
+
+
+def test_a_recipe_for_any_data_has_the_data_s_classes_and_needs_two(tmp_path):
+    recipe = studies.recipe(labels=(), units=0)
+    write_folders(tmp_path / "two", names=("oak", "elm"))
+    found = sources.with_classes(recipe, str(tmp_path / "two"))
+    assert (found.labels, found.units) == (("elm", "oak"), 2)
+    write_folders(tmp_path / "one", counts=(2,), names=("oak",))
+    with pytest.raises(TrainingError, match="has 1 class; at least two are needed"):
+        sources.with_classes(recipe, str(tmp_path / "one"))
+
+
+def test_a_picture_whose_name_is_no_text_has_one_that_stands_for_it(tmp_path):
+    write_folders(tmp_path)
+    file = next((tmp_path / "cat").iterdir())
+    file.rename(file.with_name(os.fsdecode(b"\xe9t\xe9.png")))
+    names = data.load(str(tmp_path), None, LABELS, SIDE).names
+    assert "cat/\N{REPLACEMENT CHARACTER}t\N{REPLACEMENT CHARACTER}.png" in names
 
 
 @pytest.fixture
