@@ -5,6 +5,7 @@ command goes on with a sweep that was stopped. Only cards and histories are kept
 `assets/studies/<task>/runs/<run>/`: whoever wants a run's weights trains it by its name.
 """
 
+import hashlib
 import multiprocessing
 import shutil
 from collections.abc import Callable, Sequence
@@ -13,10 +14,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from models import ModelError
+from models import Card, ModelError
 from models.quiet import import_keras
+from models.store import WEIGHTS
 from training import studies
 from training.recipe import Plan, Recipe, TrainingError
+from training.sources import rows_of, with_classes
 
 Train = Callable[..., None]
 
@@ -129,17 +132,39 @@ def train_one(
     from training.loop import train
     from training.memory import peak
 
+    if test:
+        _require_test(source, recipe.of(plan))
     # Only a whole result bears the name that says it is done.
     working = place.with_name(f"{place.name}.unfinished")
     begun = state.last(working) > 0
-    card = train(recipe, run, plan, source, weights, working, epochs, resume=begun, say=lambda _: None)
-    card = replace(card, training=card.training | {"memory_mb": round(peak() / 1e6)})
+    if begun or not all((working / name).is_file() for name in ("card.json", WEIGHTS)):
+        try:
+            card = train(recipe, run, plan, source, weights, working, epochs, resume=begun, say=_say)
+        except TrainingError as error:
+            hint = f" This went on with what is in {working}; without that folder the run begins anew."
+            raise TrainingError(f"{error}{hint if begun else ''}") from error
+        replace(card, training=card.training | {"memory_mb": round(peak() / 1e6)}).write(working / "card.json")
     if test:
-        card = replace(card, results=card.results | {"test": _tested(working, source, recipe, plan)})
-    card.write(working / "card.json")
-    (working / "model.weights.h5").unlink()
+        card = Card.read(working / "card.json")
+        tested = _tested(working, source, recipe, plan)
+        replace(card, results=card.results | {"test": tested}).write(working / "card.json")
+    (working / WEIGHTS).unlink()
     shutil.rmtree(place, ignore_errors=True)
     working.rename(place)
+
+
+def _require_test(source: str, recipe: Recipe) -> None:
+    """See that there is a test split before hours go into a training.
+
+    Raises:
+        TrainingError: if there is none.
+    """
+    recipe = with_classes(recipe, source)
+    next(rows_of(source, "test", recipe.labels, hashlib.sha256(), recipe.shares, recipe.subset), None)
+
+
+def _say(line: str) -> None:
+    print(f"  {line}", flush=True)
 
 
 def _tested(folder: Path, source: str, recipe: Recipe, plan: Plan) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from models import Card
-from training import sweep
+from training import loop, sweep
 from training.recipe import Augmentation, Stage, TrainingError
 from training.recipes import caltech256, cifar100
 
@@ -192,6 +192,41 @@ def test_where_all_fail_the_first_reason_is_told(recipe, tmp_path):
 def test_no_run_of_that_name_is_one_sentence(recipe):
     with pytest.raises(TrainingError, match=r"No run of cifar100 is called vgg\* or nothing"):
         sweep.chosen(recipe, ["vgg*", "nothing"])
+
+
+def test_without_a_test_split_nothing_is_trained(recipe, data, tmp_path, monkeypatch):
+    for split in ("train", "validation"):
+        (tmp_path / f"{split}-0.parquet").symlink_to(data / f"{split}-00000-of-00001.parquet")
+    monkeypatch.setattr(loop, "train", None)
+    run, plan = next(iter(recipe.plans.items()))
+    with pytest.raises(TrainingError, match="no split 'test'"):
+        sweep.train_one(recipe, run, plan, str(tmp_path), "random", tmp_path / "run", None, True)
+
+
+def test_a_run_whose_test_failed_is_only_tested_again(recipe, data, tmp_path, monkeypatch):
+    run, plan = next(iter(recipe.plans.items()))
+    asked = recipe, run, plan, str(data), "random", tmp_path / "run", None, True
+    with monkeypatch.context() as patch, pytest.raises(TrainingError, match="it broke"):
+        patch.setattr(sweep, "_tested", fails)
+        sweep.train_one(*asked)
+    monkeypatch.setattr(loop, "train", None)
+    sweep.train_one(*asked)
+    card = Card.read(tmp_path / "run" / "card.json")
+    assert card.results["test"]["n"] == 20
+    assert card.training["memory_mb"] > 0
+
+
+def test_a_run_that_cannot_go_on_names_the_folder_that_is_in_its_way(recipe, data, tmp_path, monkeypatch):
+    run, plan = next(iter(recipe.plans.items()))
+    (tmp_path / "run.unfinished").mkdir()
+    (tmp_path / "run.unfinished" / "state-001.weights.h5").touch()
+    monkeypatch.setattr(loop, "train", fails)
+    with pytest.raises(TrainingError, match=r"it broke\. .*run\.unfinished; without that folder the run begins anew\."):
+        sweep.train_one(recipe, run, plan, str(data), "random", tmp_path / "run", None, False)
+
+
+def fails(*_, **__):
+    raise TrainingError("it broke.")
 
 
 def test_a_process_tells_why_it_failed(recipe, tmp_path):
