@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{error.filename or 'A file'} cannot be read or written: {error.strerror}.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Stopped; the epochs that were finished are kept, and --resume goes on from there.", file=sys.stderr)
+        print(f"Stopped{asked.kept}.", file=sys.stderr)
         return 2
 
 
@@ -48,6 +48,8 @@ def _unmeant(record: logging.LogRecord) -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser.set_defaults(kept="")
+    again = "; what was finished is kept, and the same command goes on"
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="the recipes, their runs and results")
     listing.add_argument("task", metavar="TASK", nargs="?", help="default: all, without the runs of large studies")
@@ -64,17 +66,19 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--mixed", action="store_true", help="compute in bfloat16, for devices that are fast in it")
     train.add_argument("--devices", choices=("one", "all"), default="one", help="all: each has its share of a batch")
     train.add_argument("--logs", type=Path, metavar="DIR", help="folder for TensorBoard")
-    train.add_argument("--cache-gb", type=float, default=MOST / GIGABYTE, help="disk for the output of frozen layers")
-    train.set_defaults(run=_train)
+    train.add_argument(
+        "--cache-gb", type=_gigabytes, default=MOST / GIGABYTE, help="disk for the output of frozen layers"
+    )
+    train.set_defaults(run=_train, kept="; the epochs that were finished are kept, and --resume goes on from there")
 
     tune = commands.add_parser("tune", help="compare a run's learning rates on the validation split")
     tune.add_argument("name", metavar="TASK/RUN")
     tune.add_argument("--data", help="as in train")
     tune.add_argument("--weights", default="imagenet", help="as in train")
     tune.add_argument("--epochs", type=int, default=1, help="epochs for each rate")
-    tune.add_argument("--steps", type=int, help="steps of such an epoch; default: the run's own")
+    tune.add_argument("--steps", type=_positive, help="steps of such an epoch; default: the run's own")
     tune.add_argument("--mixed", action="store_true", help="as in train")
-    tune.set_defaults(run=_tune)
+    tune.set_defaults(run=_tune, kept=again)
 
     evaluate = commands.add_parser("evaluate", help="accuracy of a run on a split")
     evaluate.add_argument("name", metavar="TASK/RUN")
@@ -88,8 +92,10 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("task", metavar="TASK")
     search.add_argument("--data", help="as in train")
     search.add_argument("--trials", type=int, default=20, help="all together; default: 20")
-    search.add_argument("--out", type=Path, help="folder for the trials; default: runs/TASK_search")
-    search.set_defaults(run=_search)
+    search.add_argument(
+        "--out", type=Path, help="folder for the trials and their table; default: runs/TASK_search and the study"
+    )
+    search.set_defaults(run=_search, kept=again)
 
     sweep = commands.add_parser("sweep", help="train many runs of a study, each in its own process, for its table")
     sweep.add_argument("task", metavar="TASK")
@@ -99,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--epochs", type=int, help="as in train")
     sweep.add_argument("--test", action="store_true", help="evaluate each run on the test split too")
     sweep.add_argument("--out", type=Path, help="folder of the studies; default: assets/studies")
-    sweep.set_defaults(run=_sweep)
+    sweep.set_defaults(run=_sweep, kept=again)
 
     pack = commands.add_parser("pack", help="write a split as TFRecord shards, for what does not fit in memory")
     pack.add_argument("task", metavar="TASK")
@@ -122,6 +128,20 @@ def _parser() -> argparse.ArgumentParser:
     errors.add_argument("--out", type=Path, help="default: assets/studies/TASK_errors")
     errors.set_defaults(run=_errors)
     return parser
+
+
+def _gigabytes(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1e6:
+        raise argparse.ArgumentTypeError("a number of gigabytes, 0 for none")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("a whole number from 1 on")
+    return value
 
 
 def _list(asked: argparse.Namespace) -> int:
@@ -234,8 +254,9 @@ def _search(asked: argparse.Namespace) -> int:
     from training.search import search, table_of
 
     out = asked.out or Path("runs") / f"{recipe.task}_search"
-    search(recipe, asked.data or f"hf://datasets/{recipe.hub}", asked.trials, out, _say)
-    print(f"written to {table_of(recipe.task)}")
+    table = asked.out / "search.csv" if asked.out else table_of(recipe.task)
+    search(recipe, asked.data or f"hf://datasets/{recipe.hub}", asked.trials, out, table, _say)
+    print(f"written to {table}")
     return 0
 
 

@@ -6,6 +6,7 @@ that was stopped; of that, the trial under way is lost. Choices are made on the 
 trial is evaluated on the test split, once all are done.
 """
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -39,15 +40,17 @@ def search(
     source: str,
     trials: int,
     out: Path,
+    table: Path,
     say: Callable[[str], None] = print,
 ) -> list[dict[str, str]]:
-    """Try hyperparameters until there are so many trials, and write `search.csv` into the study's folder.
+    """Try hyperparameters until there are so many trials, and write them as a table.
 
     Args:
         source: the data, see `training.data.load`.
-        trials: all trials together, those of earlier calls with the same `out` counted; where as many are done, none
-            is begun or gone on with.
-        out: KerasTuner's folder.
+        trials: all trials together, those of earlier calls with the same `out` and data counted; where as many are
+            done, none is begun or gone on with.
+        out: where KerasTuner keeps them.
+        table: the CSV file that is written.
 
     Returns:
         The rows, best first.
@@ -67,13 +70,15 @@ def search(
     plan = recipe.plans[space.run]
     recipe = recipe.of(plan)
     training, validation, test = (load(source, split, recipe) for split in ("train", "validation", "test"))
+    digests = [split.sha256 for split in (training, validation, test)]
     tuner = keras_tuner.RandomSearch(
         _network(recipe, space, plan.seed, training, validation, say),
         objective=keras_tuner.Objective("val_accuracy", "max"),
         max_trials=trials,
         seed=plan.seed,
         directory=str(out),
-        project_name=recipe.task,
+        # Of other pictures nothing is known yet, and what was tried with these stays.
+        project_name=f"{recipe.task}-{hashlib.sha256(':'.join(digests).encode()).hexdigest()[:8]}",
         max_retries_per_trial=0,
     )
     if len(_done(tuner)) < trials:
@@ -84,7 +89,7 @@ def search(
     found = evaluate(tuner.load_model(done[0]), test, recipe)
     rows = [_row(one) for one in done]
     rows[0]["test_accuracy"] = f"{found.accuracy:.4f}"
-    tables.write(table_of(recipe.task), COLUMNS, rows)
+    tables.write(table, COLUMNS, rows)
     say(f"best of {len(done)}: validation {rows[0]['val_accuracy']}, test {found.accuracy:.4f} (n {len(test)})")
     return rows
 

@@ -129,9 +129,8 @@ def write_parquet(file: Path, rows: list[tuple[str, bytes, int]], features: dict
     parquet.write_table(table.replace_schema_metadata(metadata), file)
 
 
-def write_hub(folder: Path) -> Path:
-    """16 training, 8 validation and 10 test pictures in Hub layout."""
-    first = 0
+def write_hub(folder: Path, first: int = 0) -> Path:
+    """16 training, 8 validation and 10 test pictures in Hub layout, others from another first one on."""
     for split, count in (("train", 8), ("validation", 4), ("test", 5)):
         write_parquet(
             folder / "data" / f"{split}-00000-of-00001.parquet",

@@ -8,7 +8,7 @@ import keras
 import pytest
 
 from tests.training import studies
-from training import data, search, tables
+from training import data, search
 from training.evaluate import Evaluation
 from training.recipe import Plan, Space, Stage, TrainingError
 
@@ -32,6 +32,7 @@ def recipe():
 def searched(recipe, hub_folder, tmp_path_factory):
     """A search stopped while its second trial ended, then asked for again; what was said, and the rows."""
     out = tmp_path_factory.mktemp("search")
+    table = out / "search.csv"
     said: list[str] = []
     tested: list[data.Split] = []
     evaluate = search.evaluate
@@ -46,18 +47,17 @@ def searched(recipe, hub_folder, tmp_path_factory):
         return evaluate(model, split, recipe)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tables, "STUDIES", out / "studies")
         patch.setattr(search, "evaluate", noting)
         with pytest.raises(KeyboardInterrupt):
-            search.search(recipe, str(hub_folder), 2, out / "trials", say=stop)
+            search.search(recipe, str(hub_folder), 2, out / "trials", table, say=stop)
         assert not tested
-        rows = search.search(recipe, str(hub_folder), 2, out / "trials", say=said.append)
-        with search.table_of("made").open(newline="") as file:
+        rows = search.search(recipe, str(hub_folder), 2, out / "trials", table, say=said.append)
+        with table.open(newline="") as file:
             assert list(csv.DictReader(file)) == [{"test_accuracy": ""} | row for row in rows]
         # A third one begun and stopped is left alone by who wants no more than there are.
         with pytest.raises(KeyboardInterrupt):
-            search.search(recipe, str(hub_folder), 3, out / "trials", say=_interrupt)
-        assert search.search(recipe, str(hub_folder), 2, out / "trials", say=said.append) == rows
+            search.search(recipe, str(hub_folder), 3, out / "trials", table, say=_interrupt)
+        assert search.search(recipe, str(hub_folder), 2, out / "trials", table, say=said.append) == rows
     return said, rows, tested
 
 
@@ -128,9 +128,19 @@ def test_a_trial_stops_early_and_lowers_its_rate_first(recipe, hub_folder):
 
 def test_a_recipe_without_a_search_is_one_sentence(hub_folder, tmp_path):
     with pytest.raises(TrainingError, match="The recipe of made has no search"):
-        search.search(studies.recipe(), str(hub_folder), 1, tmp_path)
+        search.search(studies.recipe(), str(hub_folder), 1, tmp_path, tmp_path / "search.csv")
 
 
 def test_a_search_has_a_trial(recipe, hub_folder, tmp_path):
     with pytest.raises(TrainingError, match="at least one trial"):
-        search.search(recipe, str(hub_folder), 0, tmp_path)
+        search.search(recipe, str(hub_folder), 0, tmp_path, tmp_path / "search.csv")
+
+
+def test_trials_with_other_pictures_are_a_search_of_their_own(recipe, hub_folder, tmp_path):
+    other = studies.write_hub(tmp_path / "other", first=50)
+    found = []
+    for source in (hub_folder, other):
+        said: list[str] = []
+        search.search(recipe, str(source), 1, tmp_path / "trials", tmp_path / "search.csv", say=said.append)
+        found.append(len(_ended(said)))
+    assert found == [1, 1]
