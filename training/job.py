@@ -61,6 +61,13 @@ class Job:
             # Only where it is asked for, so that a training begun before it could be goes on.
             **({"L2": recipe.l2} if recipe.l2 else {}),
             "data set": self.training.sha256,
+            "validation split": self.validation.sha256,
+            # Their order is part of the order of the pictures, and from memory it is another.
+            **(
+                {"packing of the pictures": [Path(file).name for file in self.training.files]}
+                if isinstance(self.training, Packed)
+                else {}
+            ),
             "file of base weights": self.base.get("sha256", self.base["name"]),
         }
 

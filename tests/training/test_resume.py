@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import json
 import os
 import shutil
 import signal
@@ -9,12 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import keras
 import pytest
 
 from tests.training import studies
 from tests.training.runs import EPOCHS, Training, assert_same_end
-from training import loop, stages, state, stretches
+from training import loop, records, stages, state, stretches
 from training.recipe import Augmentation, Stage, TrainingError
 from training.setup import Setup
 
@@ -188,12 +190,28 @@ def test_a_training_does_not_go_on_as_another(stopped, changes, word):
     assert state.last(stopped.out) == 1
 
 
-def test_a_training_does_not_go_on_with_other_pictures(stopped, tmp_path):
+@pytest.mark.parametrize(
+    ("split", "word"), [("train", "data set"), ("validation", "validation split"), (None, "packing of the pictures")]
+)
+def test_a_training_does_not_go_on_with_other_pictures(stopped, tmp_path, split, word):
     other = studies.write_hub(tmp_path)
-    studies.write_parquet(
-        next(other.rglob("train-*")), studies.rows_of((9, 7)), studies.features_of(label=studies.LABELS)
-    )
+    if split:
+        file = next(other.rglob(f"{split}-*"))
+        studies.write_parquet(file, studies.rows_of((9, 7)), studies.features_of(label=studies.LABELS))
+    else:
+        # The same pictures, which come in another order from shards.
+        other = tmp_path / "shards"
+        for name in ("train", "validation"):
+            records.pack(studies.recipe(), str(stopped.source), name, other, say=lambda _: None)
     kept, stopped.source = stopped.source, other
-    with pytest.raises(TrainingError, match="another data set;"):
+    with pytest.raises(TrainingError, match=f"another {word}"):
         stopped(resume=True)
     stopped.source = kept
+
+
+def test_a_state_that_does_not_say_which_pictures_judged_it_goes_on(tmp_path):
+    with h5py.File(tmp_path / "state-001.weights.h5", "w") as file:
+        file.attrs["settings"] = json.dumps({"seed": 0})
+    assert state.check(tmp_path, 1, {"seed": 0, "validation split": "ab"}) == []
+    with pytest.raises(TrainingError, match="another seed"):
+        state.check(tmp_path, 1, {"seed": 1, "validation split": "ab"})
