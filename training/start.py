@@ -36,9 +36,7 @@ def start(model: Any, architecture: str, weights: str) -> dict[str, str]:
         return {"name": "random"}
     if weights == "imagenet":
         return _imagenet(model, architecture)
-    file = Path(weights)
-    if not file.is_file():
-        raise TrainingError(f"There is no weights file {weights}.")
+    file = weights_file(weights)
     try:
         with warnings.catch_warnings():
             # For a file of another network Keras lists every layer that it misses before it gives up.
@@ -47,6 +45,18 @@ def start(model: Any, architecture: str, weights: str) -> dict[str, str]:
     except Exception as error:
         raise TrainingError(f"{file.name} does not hold the weights of {architecture} without its head.") from error
     return described(file.name, sha256(file))
+
+
+def weights_file(name: str) -> Path:
+    """The file of base weights of that name.
+
+    Raises:
+        TrainingError: if there is none.
+    """
+    file = Path(name)
+    if not file.is_file():
+        raise TrainingError(f"There is no weights file {name}.")
+    return file
 
 
 def described(name: str, digest: str) -> dict[str, str]:

@@ -9,15 +9,17 @@ from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
-from training import tables
+from models.store import sha256
+from training import sources, tables
 from training.job import shorten
 from training.loop import train
 from training.recipe import Plan, Recipe, TrainingError
 from training.setup import Setup
+from training.start import weights_file
 
 COLUMNS: tuple[str, ...] = (
     *("run", "optimizer", "learning_rate", "epochs", "steps", "val_accuracy", "val_loss"),
-    "recipe",
+    *("recipe", "data"),
 )
 
 
@@ -39,8 +41,8 @@ def tune(
 ) -> list[dict[str, str]]:
     """Train every rate of a plan for a while on the same pictures and write what validation says.
 
-    A rate that was tried before for as long is not tried again; only trials of one length and one version of the
-    recipe are compared.
+    A rate that was tried before for as long is not tried again; only trials of one length, one version of the recipe
+    and the same pictures and base weights are compared.
 
     Args:
         recipe, run, plan, source, weights: as for `training.loop.train`.
@@ -58,11 +60,12 @@ def tune(
     if not plan.optimizer.tried:
         raise TrainingError(f"{recipe.task}/{run} takes its study's own rate; there is nothing to choose.")
     path, version = table_of(recipe.task), version_of(recipe, plan, epochs)
-    rows = tables.read(path)
+    rows, pictures = tables.read(path), data_of(recipe.of(plan), source, weights)
 
     def of_this_run() -> list[dict[str, str]]:
-        same = run, str(epochs), str(steps or ""), version
-        return [row for row in rows if (row["run"], row["epochs"], row["steps"], row.get("recipe")) == same]
+        same = run, str(epochs), str(steps or ""), version, pictures
+        names = "run", "epochs", "steps", "recipe", "data"
+        return [row for row in rows if tuple(map(row.get, names)) == same]
 
     for rate in plan.optimizer.tried:
         if any(float(row["learning_rate"]) == rate for row in of_this_run()):
@@ -82,10 +85,25 @@ def tune(
                 "val_accuracy": f"{found['accuracy']:.4f}",
                 "val_loss": f"{found['loss']:.5f}",
                 "recipe": version,
+                "data": pictures,
             }
         )
         tables.write(path, COLUMNS, rows)
     return sorted(of_this_run(), key=_loss)
+
+
+def data_of(recipe: Recipe, source: str, weights: str) -> str:
+    """Eight letters that change with the pictures of a training and with its base weights.
+
+    Raises:
+        TrainingError: if there are none.
+    """
+    recipe, digest = sources.with_classes(recipe, source), hashlib.sha256()
+    for split in ("train", "validation"):
+        for _ in sources.rows_of(source, split, recipe.labels, digest, recipe.shares, recipe.subset):
+            pass
+    digest.update((weights if weights in ("imagenet", "random") else sha256(weights_file(weights))).encode())
+    return digest.hexdigest()[:8]
 
 
 def version_of(recipe: Recipe, plan: Plan, epochs: int) -> str:

@@ -1,6 +1,7 @@
 """The rate with the lowest validation loss is chosen, and none is tried twice."""
 
 import csv
+import shutil
 from dataclasses import dataclass, replace
 
 import pytest
@@ -10,7 +11,7 @@ from tests.training import studies
 from training import tables
 from training import tune as tuning
 from training.recipe import Stage, TrainingError
-from training.tune import tune
+from training.tune import data_of, tune
 
 LOSSES = {0.1: float("nan"), 0.01: 0.2, 0.001: 0.5}
 
@@ -26,6 +27,7 @@ def trials(tmp_path, monkeypatch):
         return Card(recipe.task, run, "TinyNet", studies.LABELS, 32, 1, results={"validation": found})
 
     monkeypatch.setattr(tuning, "train", train)
+    monkeypatch.setattr(tuning, "data_of", lambda recipe, source, weights: f"{source} {weights}")
     monkeypatch.setattr(tables, "STUDIES", tmp_path)
     return asked
 
@@ -115,11 +117,32 @@ def test_a_run_with_stages_of_its_own_is_compared_by_those(trials):
 def test_rows_that_do_not_say_their_recipe_are_kept_and_not_compared(trials):
     tuned()
     table = tuning.table_of("made")
-    lines = [line.rsplit(",", 1)[0] for line in table.read_text().splitlines()]
+    lines = [line.rsplit(",", 2)[0] for line in table.read_text().splitlines()]
     table.write_text("\n".join(lines) + "\n")
     assert len(tuned()) == 3
     assert len(trials) == 6
     assert len(table.read_text().splitlines()) == 7
+
+
+def test_other_pictures_or_base_weights_are_another_comparison(trials):
+    recipe = studies.recipe()
+    plan = recipe.plans["adam"]
+    for source, weights in (("data", "weights"), ("mine", "weights"), ("mine", "others"), ("mine", "weights")):
+        rows = tune(recipe, "adam", plan, source, weights, 1, say=lambda _: None)
+        assert len(rows) == len(plan.optimizer.tried)
+    assert len(trials) == 3 * len(plan.optimizer.tried)
+
+
+def test_pictures_and_base_weights_are_known_by_what_they_hold(hub_folder, base_weights, tmp_path):
+    recipe = studies.recipe()
+    copied = shutil.copy(base_weights, tmp_path / "copied.h5")
+    other = studies.write_hub(tmp_path / "other", first=50)
+    known = data_of(recipe, str(hub_folder), str(base_weights))
+    assert data_of(recipe, str(hub_folder), str(copied)) == known
+    assert len({known, data_of(recipe, str(other), str(copied)), data_of(recipe, str(hub_folder), "imagenet")}) == 3
+    for source, weights in (("nowhere", str(copied)), (str(hub_folder), "nowhere.h5")):
+        with pytest.raises(TrainingError, match="nowhere"):
+            data_of(recipe, source, weights)
 
 
 def test_a_run_with_the_studys_own_rate_has_nothing_to_choose(trials):
