@@ -46,7 +46,8 @@ not logged, not sent anywhere. The address names a sample, never a photograph of
 
 - JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP and TIFF up to {MOST_MEGABYTES} MB and {photo.MAX_MEGAPIXELS} megapixels; of a
   moving picture the first frame.
-- The network sees the centre square, at the size that the page shows.
+- The network sees the centre square, at the size that the page shows. Where it learned from small pictures, the
+  square is first brought to theirs: the finer detail is gone, as the page shows too.
 - A network that knows only cats and dogs calls everything one of them.
 - Probabilities are the networks' own and not calibrated.
 """

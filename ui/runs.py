@@ -193,8 +193,17 @@ def read(content: bytes, name: str) -> Image.Image:
 
 def seen(picture: Image.Image, name: str) -> np.ndarray:
     """What a run's network will see of a photograph, (S, S, 3) uint8; needs its card alone."""
-    card = guests[name].card if name in guests else cards()[name]
+    card = _card(name)
     return photo.see(picture, card.input_size, **_view(card))
+
+
+def source_size(name: str) -> int | None:
+    """What a run's photographs are first brought to, see `explain.photo.see`."""
+    return _view(_card(name))["source_size"]
+
+
+def _card(name: str) -> Card:
+    return guests[name].card if name in guests else cards()[name]
 
 
 def explain(

@@ -62,7 +62,7 @@ def early(photograph: Photograph, task: str, run: str) -> Shown:
         PhotoError: if it cannot be read.
     """
     picture = runs.read(photograph.content, photograph.name)
-    return Shown(preview(photograph.name, picture.size, runs.seen(picture, run), task), b"")
+    return Shown(preview(photograph.name, picture.size, runs.seen(picture, run), task, runs.source_size(run)), b"")
 
 
 def explained(
@@ -108,4 +108,5 @@ def _made(photograph: Photograph, task: str, names: list[str], method: str, also
     picture = runs.read(photograph.content, photograph.name)
     found = runs.explain(picture, names, method=method, also=also)
     titles = {run: runs.title(run) for run in names}
-    return Shown(payload(photograph.name, picture.size, found, titles, task), numbers(found))
+    source_size = runs.source_size(names[0])
+    return Shown(payload(photograph.name, picture.size, found, titles, task, source_size), numbers(found))

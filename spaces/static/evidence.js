@@ -144,7 +144,8 @@ export function payload(space, photo, answers, about) {
   const { name, width, height } = photo;
   const seconds = Math.max(...answers.map((answer) => answer.seconds));
   const meta = { task, method, classes, layers, runs, agreement: agreements(space, answers), seconds, ...about };
-  return { meta: { ...meta, photo: { name, blob: 0, size, width, height } }, blobs };
+  const source = space.view.source_size ? { source_size: space.view.source_size } : {};
+  return { meta: { ...meta, photo: { name, blob: 0, size, width, height, ...source } }, blobs };
 }
 
 /** For each class and layer, how far the maps of the first two runs agree. */

@@ -179,6 +179,17 @@ def test_a_preview_is_the_photograph_alone(runs):
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(sent.blobs[sent.meta["photo"]["blob"]]))), seen)
 
 
+def test_the_size_that_a_photograph_is_first_brought_to_is_told_where_there_is_one(runs):
+    seen = runs["pets/sgd"].seen
+    for sizes in ({"source_size": 8}, {}):
+        for told in (
+            preview("photo", (4, 4), seen, "pets", **sizes),
+            payload("p", (4, 4), runs, NAMES, "pets", **sizes),
+        ):
+            assert told.meta["photo"].get("source_size") == sizes.get("source_size")
+            assert ("source_size" in told.meta["photo"]) == bool(sizes)
+
+
 def test_numbers_are_exact(runs):
     with np.load(io.BytesIO(numbers(runs))) as arrays:
         assert np.array_equal(arrays["seen"], runs["pets/sgd"].seen)

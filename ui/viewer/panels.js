@@ -1,6 +1,6 @@
 // The squares: the photo as seen, and one per run with its prediction, its evidence and its colour key.
 import { drawKey } from "./draw.js";
-import { blankText, classText, formatNumber, formatProbability, formatSigned, mapText } from "./words.js";
+import { blankText, classText, formatNumber, formatProbability, formatSigned, mapText, seenText, sizesText } from "./words.js";
 import { el, ring, setText } from "./parts.js";
 
 /** One square with a head above and a foot below. */
@@ -40,7 +40,7 @@ export function seenPanel(text) {
 
   /** Takes a payload; `pick(id)` is called for a photograph of the strip. */
   function fill(meta, blobs, drawable, pick) {
-    const { name, width, height, size } = meta.photo;
+    const { name } = meta.photo;
     const samples = JSON.stringify((meta.samples ?? []).map(({ id, label }) => [id, label]));
     // The same strip stays as it is: a finger or a key may be on it.
     if (samples !== offered) {
@@ -49,9 +49,8 @@ export function seenPanel(text) {
       parts.head.replaceChildren(meta.samples?.length ? strip(meta.samples, blobs, pick) : title);
     }
     setText(file, name);
-    const seen = `${size} \u00d7 ${size}`;
-    setText(from, width && height ? `${width} \u00d7 ${height} \u2192 ${seen}` : seen);
-    parts.canvas.setAttribute("aria-label", `${name} as the network sees it, ${size} by ${size} pixels`);
+    setText(from, sizesText(meta.photo));
+    parts.canvas.setAttribute("aria-label", seenText(meta.photo));
     parts.none.hidden = drawable;
     setText(parts.none, text.noPhoto);
     picked(meta.picked);

@@ -58,7 +58,12 @@ class _Blobs:
 
 
 def payload(
-    photo_name: str, source: tuple[int, int], runs: Mapping[str, Explanation], names: Mapping[str, str], task: str
+    photo_name: str,
+    source: tuple[int, int],
+    runs: Mapping[str, Explanation],
+    names: Mapping[str, str],
+    task: str,
+    source_size: int | None = None,
 ) -> Payload:
     """Describe one photograph as several runs see it.
 
@@ -69,11 +74,12 @@ def payload(
             most.
         names: what each run is called on the page.
         task: the task.
+        source_size: what the photograph was first brought to, in pixels, as for `explain.photo.see`.
     """
     blobs = _Blobs()
     first = next(iter(runs.values()))
     meta: dict[str, Any] = {
-        "photo": _photo(photo_name, source, first.seen, blobs),
+        "photo": _photo(photo_name, source, first.seen, source_size, blobs),
         "task": task,
         "method": title(_method(first)),
         "classes": [{"label": label, "index": first.labels.index(label)} for label in first.targets],
@@ -102,15 +108,17 @@ def payload(
     return Payload.of(meta, blobs.all)
 
 
-def preview(photo_name: str, source: tuple[int, int], seen: np.ndarray, task: str) -> Payload:
+def preview(
+    photo_name: str, source: tuple[int, int], seen: np.ndarray, task: str, source_size: int | None = None
+) -> Payload:
     """A photograph as a network will see it, before any network has.
 
     Args:
-        photo_name, source, task: as in `payload`.
+        photo_name, source, task, source_size: as in `payload`.
         seen: (S, S, 3) uint8.
     """
     blobs = _Blobs()
-    meta = {"key": "", "photo": _photo(photo_name, source, seen, blobs), "task": task, "runs": []}
+    meta = {"key": "", "photo": _photo(photo_name, source, seen, source_size, blobs), "task": task, "runs": []}
     return Payload.of(meta, blobs.all)
 
 
@@ -134,9 +142,12 @@ def _method(found: Explanation) -> str:
     return next(iter(found.maps))
 
 
-def _photo(name: str, source: tuple[int, int], seen: np.ndarray, blobs: _Blobs) -> dict[str, Any]:
+def _photo(
+    name: str, source: tuple[int, int], seen: np.ndarray, source_size: int | None, blobs: _Blobs
+) -> dict[str, Any]:
     width, height = source
-    return {"name": name, "blob": blobs.add(png(seen)), "size": seen.shape[0], "width": width, "height": height}
+    told = {"name": name, "blob": blobs.add(png(seen)), "size": seen.shape[0], "width": width, "height": height}
+    return told | ({"source_size": source_size} if source_size else {})
 
 
 def _run(name: str, shown: str, hue: str, found: Explanation, blobs: _Blobs) -> dict[str, Any]:

@@ -208,17 +208,18 @@ def _samples(folder: Path, loaded: Mapping[str, models.Run]) -> list[dict[str, A
         for name, run in loaded.items()
     }
     names = {name: runs.title(name) for name in loaded}
-    task = next(iter(loaded.values())).card.task
+    card = next(iter(loaded.values())).card
     (folder / "samples").mkdir()
     shown = []
-    for number, sample in enumerate(samples.opening(task)):
+    for number, sample in enumerate(samples.opening(card.task)):
         thumbnail = samples.thumbnail(sample)
         if thumbnail is None:
             continue
         picture = photo.read(sample.path)
         found = {name: one(picture, targets=one.labels, keep=True) for name, one in explainers.items()}
         file = f"samples/{number}"
-        _write(folder / file, payload(sample.label, picture.size, found, names, task))
+        source_size = card.preprocessing.get("source_size")
+        _write(folder / file, payload(sample.label, picture.size, found, names, card.task, source_size))
         about = {"id": sample.id, "label": sample.label, "file": file}
         shown.append(about | {"thumbnail": base64.b64encode(thumbnail).decode()})
     if not shown:

@@ -98,6 +98,26 @@ export function blankText(label, layerName, strength, signed) {
   return `${first} All of it speaks against (strength ${formatNumber(strength)}).`;
 }
 
+/** What a photo is brought to before it is enlarged, where its network's task has smaller pictures; null: nothing. */
+function firstSize({ width, height, source_size: source }) {
+  return source && !(Math.min(width, height) <= source) ? source : null;
+}
+
+/** The sizes that a photo has on its way to the network: 600 x 400, 64 x 64, 160 x 160. */
+export function sizesText(photo) {
+  const { width, height, size } = photo;
+  const source = firstSize(photo);
+  const steps = [width && height ? [width, height] : null, source ? [source, source] : null, [size, size]];
+  return steps.filter(Boolean).map(([across, down]) => `${across} \u00d7 ${down}`).join(" \u2192 ");
+}
+
+/** What a screen reader says of the photo. */
+export function seenText(photo) {
+  const { name, size } = photo;
+  const source = firstSize(photo);
+  return `${name} as the network sees it, ${size} by ${size} pixels${source ? `, made of ${source} by ${source}` : ""}`;
+}
+
 /** A place of the photo in words: "upper left", "centre". */
 export function placeText(x, y, size) {
   const third = (v) => Math.min(2, Math.max(0, Math.floor((v / size) * 3)));

@@ -11,6 +11,8 @@ import {
   layerLine,
   mapText,
   placeText,
+  seenText,
+  sizesText,
   tookText,
 } from "../../../ui/viewer/words.js";
 
@@ -21,6 +23,17 @@ test("the depth control says where it stands", () => {
   const layers = Array.from({ length: 18 }, (_, k) => ({ name: `n${k}`, shape: [28, 28, 8] }));
   layers[11] = LAYER;
   assert.equal(depthText(layers, 11), "layer 5c, 12 of 18, 14 by 14 cells");
+});
+
+test("a photo is said to pass through the size of the pictures that its network learned from", () => {
+  const photo = { name: "chelsea", width: 600, height: 400, size: 160 };
+  assert.equal(sizesText(photo), "600 × 400 → 160 × 160");
+  assert.equal(seenText(photo), "chelsea as the network sees it, 160 by 160 pixels");
+  const small = { ...photo, source_size: 64 };
+  assert.equal(sizesText(small), "600 × 400 → 64 × 64 → 160 × 160");
+  assert.equal(seenText(small), "chelsea as the network sees it, 160 by 160 pixels, made of 64 by 64");
+  // One that is as small already stays as it is until it is enlarged.
+  assert.equal(sizesText({ ...small, width: 64, height: 64 }), "64 × 64 → 160 × 160");
 });
 
 test("one line says what a block is", () => {
