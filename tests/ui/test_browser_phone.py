@@ -5,6 +5,10 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from ui import errors
+from ui.charts import streamlit as charts
+from ui.viewer import bundle
+
 pytestmark = pytest.mark.browser
 
 PHONE = {
@@ -43,3 +47,19 @@ def test_fingers_hit_what_they_aim_at(look):
     box = tab.button("Take Photo").bounding_box()
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= 390
+
+
+def test_no_table_of_many_classes_makes_its_page_wider(browser):
+    meta, _ = errors.contents("food101", errors.STUDIES / "food101_errors")
+    page = browser.new_page(**PHONE | {"viewport": {"width": 375, "height": 812}})
+    page.set_content('<meta name="viewport" content="width=device-width"><main></main>')
+    page.add_style_tag(content=charts.STYLE)
+    page.add_script_tag(
+        type="module", content=bundle.script(charts.HERE / "errors.js") + "globalThis.mount = mountErrors"
+    )
+    page.evaluate("meta => mount(document.querySelector('main'), { meta, blobs: [] })", meta)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    counts = page.locator(".pe-pairs .pe-count")
+    rights = counts.evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
+    assert 0 < max(rights) <= 375
+    page.close()
