@@ -75,6 +75,9 @@ def test_one_gets_from_page_to_page_and_back_and_nobody_is_shut_out(page, server
     page.locator(STANDING["About"]).first.wait_for(timeout=90_000)
     # Streamlit looks for its server below the page's own address first.
     tab.errors.clear()
+    way = page.get_by_role("link", name="Look", exact=True)
+    way.focus()
+    expect(way).to_have_css("outline-style", "solid")
     for title, standing in STANDING.items():
         page.get_by_role("link", name=title, exact=True).click()
         page.locator(standing).first.wait_for(timeout=90_000)
