@@ -61,6 +61,13 @@ export function sorted(classes, column) {
   return [...classes].sort((a, b) => Math.min(...a[column]) - Math.min(...b[column]));
 }
 
+/** Black or white, whichever has the higher contrast on a colour: 4.58 : 1 or more, and WCAG AA asks for 4.5. */
+export function inkOn(colour) {
+  const [r, g, b] = colour.map((value) => (value <= 10 ? value / 3294.6 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+  const light = 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  return (light + 0.05) ** 2 > 0.05 * 1.05 ? "#000" : "#fff";
+}
+
 const apart = ({ f1 }) => Math.abs(f1[1] - f1[0]);
 const percentOf = (share) => (100 * share).toFixed(1).replace("-", "\u2212");
 
@@ -169,7 +176,7 @@ class Errors {
     const { labels } = this.#meta;
     const cell = (value, from, to) => {
       const [r, g, b] = shade(value);
-      const ink = 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#111" : "#fff";
+      const ink = inkOn([r, g, b]);
       const exact = `${value > 0 ? "+" : ""}${percentOf(value)}`;
       // Among many classes a cell has room for two letters: whole points, and none for what is below one.
       const points = Math.round(100 * value);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { confused, shares, sorted, worded } from "../../../ui/charts/errors.js";
+import { confused, inkOn, shares, sorted, worded } from "../../../ui/charts/errors.js";
 
 test("each row is shares of its own class", () => {
   assert.deepEqual(shares([[3, 1], [0, 0]]), [[0.75, 0.25], [0, 0]]);
@@ -13,6 +13,12 @@ test("what is taken for what most often, both runs together, right answers left 
     { from: 1, to: 0, counts: [4, 2] },
     { from: 0, to: 2, counts: [0, 2] },
   ]);
+});
+
+test("the number of a cell is black or white, whichever has the higher contrast", () => {
+  // The greys on either side of where both have 4.58 : 1; a limit at half of the luma lies elsewhere.
+  for (const [grey, ink] of [[118, "#000"], [117, "#fff"]]) assert.equal(inkOn([grey, grey, grey]), ink);
+  assert.deepEqual([[255, 255, 0], [0, 0, 255]].map(inkOn), ["#000", "#fff"]);
 });
 
 test("classes are sorted by the worse run, by distance, by name", () => {
