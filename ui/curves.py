@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import streamlit as st
@@ -116,15 +117,19 @@ def _run(name: str, card: Card, rows: list[dict[str, float]]) -> dict[str, Any]:
     }
 
 
-def _note(task: str) -> str:
-    """The study's own words on what differs from the original, where it has been written."""
+def _note(task: str) -> list[tuple[str, str]]:
+    """The study's own words on what differs from the original, where it has been written: ("p" or "pre", text)."""
     path = STUDIES / task / "note.md"
     if not path.is_file():
-        return ""
+        return []
     # The tables and commands below the first heading are for those who read files.
     own = path.read_text(encoding="utf-8").partition("\n## ")[0]
-    lines = [line.strip() for line in own.replace("`", "").splitlines()]
-    return " ".join(line for line in lines if line and not line.startswith(("#", "|", "!")))
+    blocks = (block.strip("\n") for block in own.split("\n\n"))
+    return [
+        ("pre", dedent(block).strip()) if block.startswith("    ") else ("p", " ".join(block.replace("`", "").split()))
+        for block in blocks
+        if block.strip() and not block.startswith(("#", "|", "!"))
+    ]
 
 
 page()

@@ -54,13 +54,18 @@ def test_the_page_says_how_long_each_run_of_the_pair_took_and_no_other():
 
 def test_the_note_is_the_study_s_own_words_without_its_tables_and_commands(tmp_path, monkeypatch):
     monkeypatch.setattr(curves, "STUDIES", tmp_path)
-    assert curves._note("letters") == ""
+    assert curves._note("letters") == []
     (tmp_path / "letters").mkdir()
     text = (
-        "# letters\n\nOne network,\ntwo optimizers: `sgd` and `adam`.\n\n## Again\n\n```sh\npython -m training\n```\n"
+        "# letters\n\nOne network,\ntwo optimizers: `sgd` and `adam`:\n\n    train sgd\n    train adam --resume\n\n"
+        "The first alone\ntrains both.\n\n| a | b |\n\n## Again\n\n```sh\npython -m training\n```\n"
     )
     (tmp_path / "letters" / "note.md").write_text(text)
-    assert curves._note("letters") == "One network, two optimizers: sgd and adam."
+    assert curves._note("letters") == [
+        ("p", "One network, two optimizers: sgd and adam:"),
+        ("pre", "train sgd\ntrain adam --resume"),
+        ("p", "The first alone trains both."),
+    ]
 
 
 @pytest.mark.parametrize("content", [None, "", "epoch,loss\n1,much\n", "\x00\x01"])

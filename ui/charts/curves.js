@@ -4,7 +4,7 @@
 //
 //   meta = {task, classes, runs: [{id, name, hue: "a" | "b" | "c", first, optimizer, rate, epochs, test: number | null,
 //     photographs, best: {accuracy, loss, val_accuracy, val_loss}, history: [{epoch, loss, accuracy, val_loss,
-//     val_accuracy, cross_entropy?, l2?}], recipe: [[name, text]]}], note}
+//     val_accuracy, cross_entropy?, l2?}], recipe: [[name, text]]}], note: [["p" | "pre", text]]}
 //   `first` says whether a run is shown to begin with.
 //   state = {epoch, runs: [id]}, from readCurves(); on.state(hash) is told of every change.
 import { el, ring, setText, svg } from "../viewer/parts.js";
@@ -76,7 +76,7 @@ class Curves {
   #where = el("span", { class: "pc-epoch" });
   #table = el("table", { class: "pc-table" });
   #recipe = el("dl", { class: "pc-recipe" });
-  #note = el("p", { class: "pc-note" });
+  #note = el("div", { class: "pc-note" });
 
   constructor(root, state, on) {
     this.#state = state;
@@ -160,7 +160,8 @@ class Curves {
       ...this.#meta.recipe.flatMap(([name, text]) => [el("dt", { text: name }), el("dd", { text })]),
     );
     const sentences = this.#meta.runs.map((run) => firstLoss(run, this.#meta.classes)).filter(Boolean);
-    setText(this.#note, [...sentences, this.#meta.note].filter(Boolean).join(" "));
+    const blocks = [...(sentences.length ? [["p", sentences.join(" ")]] : []), ...this.#meta.note];
+    this.#note.replaceChildren(...blocks.map(([name, text]) => el(name, { text })));
   }
 
   #row(run) {
