@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from ui import errors
+from ui import curves, errors
 from ui.charts import streamlit as charts
 from ui.viewer import bundle
 
@@ -49,17 +49,38 @@ def test_fingers_hit_what_they_aim_at(look):
     assert box["x"] + box["width"] <= 390
 
 
-def test_no_table_of_many_classes_makes_its_page_wider(browser):
+def test_no_table_of_many_classes_makes_its_page_wider(chart):
     meta, _ = errors.contents("food101", errors.STUDIES / "food101_errors")
-    page = browser.new_page(**PHONE | {"viewport": {"width": 375, "height": 812}})
-    page.set_content('<meta name="viewport" content="width=device-width"><main></main>')
-    page.add_style_tag(content=charts.STYLE)
-    page.add_script_tag(
-        type="module", content=bundle.script(charts.HERE / "errors.js") + "globalThis.mount = mountErrors"
-    )
-    page.evaluate("meta => mount(document.querySelector('main'), { meta, blobs: [] })", meta)
+    page = chart("errors.js", "meta => mountErrors(document.querySelector('main'), { meta, blobs: [] })", meta)
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
-    counts = page.locator(".pe-pairs .pe-count")
-    rights = counts.evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
-    assert 0 < max(rights) <= 375
+    assert 0 < rightmost(page.locator(".pe-pairs .pe-count")) <= 375
+
+
+def test_no_value_beside_the_cursor_is_cut(chart):
+    meta = curves.meta("cats_vs_dogs")
+    state = {"runs": [run["id"] for run in meta["runs"]]}
+    mount = "([meta, state]) => mountCurves(document.querySelector('main'), { meta, state })"
+    page = chart("curves.js", mount, [meta, state])
+    values = page.locator(".pc-value")
+    expect(values).to_have_count(2 * len(meta["runs"]))
+    assert 0 < rightmost(values) <= 375
+
+
+@pytest.fixture
+def chart(browser):
+    """Mounts a chart on a narrow phone, without a server: the one of the tests knows few runs."""
+    page = browser.new_page(**PHONE | {"viewport": {"width": 375, "height": 812}})
+
+    def mount(file, script, meta):
+        page.set_content('<meta name="viewport" content="width=device-width"><main></main>')
+        page.add_style_tag(content=charts.STYLE)
+        page.add_script_tag(type="module", content=f"{bundle.script(charts.HERE / file)}\nglobalThis.mount = {script}")
+        page.evaluate("meta => { mount(meta) }", meta)
+        return page
+
+    yield mount
     page.close()
+
+
+def rightmost(nodes):
+    return max(nodes.evaluate_all("all => all.map(one => one.getBoundingClientRect().right)"))

@@ -1,7 +1,9 @@
 // One chart over epochs: axes, lines, values at the cursor. Lengths are pixels of the page.
 import { svg } from "../viewer/parts.js";
 
-const ROOM = { left: 46, right: 112, top: 34, bottom: 26 };
+const ROOM = { left: 46, top: 34, bottom: 26 };
+/** From the cursor to the words beside it. */
+const BESIDE = 10;
 /** Least distance between two labels, so that both can be read. */
 const APART = 18;
 
@@ -49,7 +51,8 @@ export function spread(places, apart, low, high) {
  * `format(value)` writes a number.
  */
 export function plot(node, { title, lines, epochs, epoch, range, log, levels = [], format, width, height }) {
-  const inner = { width: width - ROOM.left - ROOM.right, height: height - ROOM.top - ROOM.bottom };
+  node.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const inner = { width: width - ROOM.left - BESIDE - labelWidth(node, lines, format), height: height - ROOM.top - ROOM.bottom };
   const x = (at) => ROOM.left + (epochs > 1 ? (at - 1) / (epochs - 1) : 0.5) * inner.width;
   const y = (value) => ROOM.top + (1 - share(value, range, log)) * inner.height;
   const parts = [svg("text", { class: "pc-title", x: 0, y: 18, text: title })];
@@ -82,9 +85,21 @@ export function plot(node, { title, lines, epochs, epoch, range, log, levels = [
     const name = `px-hue-${hue}${faint ? " pc-faint" : ""}`;
     parts.push(
       svg("circle", { class: `pc-dot ${name}`, cx: x(epoch), cy: heights[index], r: 5 }),
-      svg("text", { class: `pc-value ${name}`, x: x(epoch) + 10, y: labels[index] + 5, text: `${run} ${format(values[epoch - 1])}` }),
+      svg("text", { class: `pc-value ${name}`, x: x(epoch) + BESIDE, y: labels[index] + 5, text: `${run} ${format(values[epoch - 1])}` }),
     );
   });
-  node.setAttribute("viewBox", `0 0 ${width} ${height}`);
   node.replaceChildren(...parts);
+}
+
+/** The width of the longest label at any epoch, so that the axes stand still under a moving cursor. */
+function labelWidth(node, lines, format) {
+  const texts = lines
+    .filter((line) => line.kind === "validation")
+    .map(({ name, values }) => {
+      const told = values.filter(Number.isFinite).map((value) => `${name} ${format(value)}`);
+      return told.reduce((longest, one) => (one.length > longest.length ? one : longest), "");
+    })
+    .map((text) => svg("text", { class: "pc-value", text }));
+  node.replaceChildren(...texts);
+  return Math.max(0, ...texts.map((text) => text.getComputedTextLength()));
 }
