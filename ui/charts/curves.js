@@ -161,7 +161,9 @@ class Curves {
     );
     const sentences = this.#meta.runs.map((run) => firstLoss(run, this.#meta.classes)).filter(Boolean);
     const blocks = [...(sentences.length ? [["p", sentences.join(" ")]] : []), ...this.#meta.note];
-    this.#note.replaceChildren(...blocks.map(([name, text]) => el(name, { text })));
+    // Lines of commands are elements of their own, so that on a phone one sees where each begins.
+    const lines = (name, text) => (name === "pre" ? text.split("\n").map((line) => el("code", { text: line })) : [text]);
+    this.#note.replaceChildren(...blocks.map(([name, text]) => el(name, {}, ...lines(name, text))));
   }
 
   #row(run) {
