@@ -1,6 +1,7 @@
 """The Curves page: how the runs of a task learned."""
 
 import csv
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
@@ -32,13 +33,14 @@ def meta(task: str) -> dict[str, Any]:
     told = [(name, runs.cards()[name], history(name)) for name in runs.runs_of(task)]
     told = [one for one in told if one[2]]
     first = told[0][1] if told else next(iter(runs.cards().values()))
-    pair = {runs.title(name): card for name, card, _ in told if _of_the_pair(name)}
+    pair = {runs.title(name): card for name, card, _ in told if _of_the_pair(name)} or {"": first}
+    facts = [*recipe(first), ("optimizers", optimizers(pair)), ("took", took(pair))]
     return {
         "key": "|".join(f"{name} {card.sha256}" for name, card, _ in told),
         "task": task,
         "classes": max(2, first.units),
         "runs": [_run(name, card, rows) for name, card, rows in told],
-        "recipe": [*recipe(first), ("took", took(pair or {"": first}))],
+        "recipe": [(name, text) for name, text in facts if text],
         "note": _note(task),
     }
 
@@ -64,6 +66,9 @@ def recipe(card: Card) -> list[tuple[str, str]]:
     ]
     seen = f"{card.input_size} x {card.input_size} px"
     source = card.preprocessing.get("source_size")
+    schedule, warmup = str(card.optimizer.get("schedule", "")), training.get("warmup")
+    # A constant rate is held from the first step on, whatever the recipe says of warming up.
+    rise = f", after a rise in the first {100 * warmup:g} % of a stage" if warmup and schedule == "cosine" else ""
     return [
         ("network", f"{card.architecture}, {card.units} {'logit' if card.units == 1 else 'logits'}"),
         ("first weights", card.base_weights.get("name", "")),
@@ -71,11 +76,27 @@ def recipe(card: Card) -> list[tuple[str, str]]:
         ("trained on", f"{data['train']['n']:,} photographs"),
         ("validated on", f"{data['validation']['n']:,}"),
         ("batch", f"{training['batch_size']}, {training['steps_per_epoch']} steps an epoch"),
-        ("schedule", str(card.optimizer.get("schedule", ""))),
+        ("schedule", schedule + rise),
+        ("loss", _smoothed(training.get("label_smoothing", 0.0), max(2, card.units))),
         ("trained", "; ".join(_stage(stage) for stage in training.get("stages", []))),
+        ("precision", str(training.get("precision") or "")),
         ("BatchNorm", str(training.get("batch_norm", ""))),
         ("views", ", ".join(view for view in views if view) or "as they are"),
     ]
+
+
+def optimizers(cards: Mapping[str, Card]) -> str:
+    """What the optimizers of these titles' runs do beside following the schedule."""
+    words = {
+        "momentum": "momentum {:g}",
+        "clipnorm": "each variable's gradient cut at a norm of {:g}",
+        "global_clipnorm": "the whole gradient cut at a norm of {:g}",
+    }
+    told = {
+        title: ", ".join(said.format(card.optimizer[key]) for key, said in words.items() if card.optimizer.get(key))
+        for title, card in cards.items()
+    }
+    return "; ".join(f"{title}: {text}" if title else text for title, text in told.items() if text)
 
 
 def took(cards: Mapping[str, Card]) -> str:
@@ -89,6 +110,16 @@ def _place(machine: str) -> str:
     """The accelerator of a card's machine, which stands behind Keras; its cores where there is none."""
     device = machine.partition(", keras ")[2].partition(", ")[2]
     return device or machine.split(",")[0]
+
+
+def _smoothed(share: float, classes: int) -> str:
+    """Why a training loss stays above the validation loss, which `training.evaluate` has without smoothing."""
+    if not share:
+        return ""
+    other = share / classes
+    right = 1 - share + other
+    least = -right * math.log(right) - (classes - 1) * other * math.log(other)
+    return f"labels smoothed by {share:g} in training, whose loss is never below {least:.2g} for it; not in validation"
 
 
 def _stage(stage: dict[str, Any]) -> str:

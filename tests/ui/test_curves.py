@@ -34,6 +34,19 @@ def test_the_recipe_is_that_of_the_card():
     assert told["trained on"] == "2,900 photographs"
     assert told["views"] == "turned up to 40°, shear 0.2, zoom 0.2, mirrored"
     assert told["trained"] == "all blocks, 3 epochs"
+    assert told["schedule"] == "cosine, after a rise in the first 10 % of a stage"
+    assert dict(curves.recipe(runs.cards()["cats_vs_dogs/sgd-study"]))["schedule"] == "constant"
+
+
+def test_what_explains_the_two_losses_is_told_where_the_card_has_it():
+    cards = {title: runs.cards()[f"food101/{title.lower()}"] for title in ("SGD", "Adam")}
+    told = dict(curves.meta("food101")["recipe"])
+    # The entropy of the smoothed labels: 0.1 / 101 for each of 100 classes, the rest for the right one.
+    assert "smoothed by 0.1 in training, whose loss is never below 0.78" in told["loss"]
+    assert told["precision"] == cards["SGD"].training["precision"]
+    assert told["optimizers"] == curves.optimizers(cards)
+    assert told["optimizers"].startswith("SGD: momentum 0.9, each variable's gradient cut at a norm of 0.1; Adam: the")
+    assert "loss" not in dict(curves.meta("cats_vs_dogs")["recipe"])
 
 
 def test_each_run_of_the_pair_took_its_time_on_every_machine_that_it_ran_on():
