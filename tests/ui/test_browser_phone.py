@@ -75,6 +75,7 @@ def chart(browser):
         page.set_content('<meta name="viewport" content="width=device-width"><main></main>')
         page.add_style_tag(content=charts.STYLE)
         page.add_script_tag(type="module", content=f"{bundle.script(charts.HERE / file)}\nglobalThis.mount = {script}")
+        page.wait_for_function("'mount' in globalThis")
         page.evaluate("meta => { mount(meta) }", meta)
         return page
 
