@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--devices", choices=("one", "all"), default="one", help="all: each has its share of a batch")
     train.add_argument("--logs", type=Path, metavar="DIR", help="folder for TensorBoard")
     train.add_argument(
-        "--cache-gb", type=_gigabytes, default=MOST / GIGABYTE, help="disk for the output of frozen layers"
+        "--cache-gb", type=gigabytes, default=MOST / GIGABYTE, help="disk for the output of frozen layers"
     )
     train.set_defaults(run=_train, kept="; the epochs that were finished are kept, and --resume goes on from there")
 
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--data", help="as in train")
     tune.add_argument("--weights", default="imagenet", help="as in train")
     tune.add_argument("--epochs", type=int, default=1, help="epochs for each rate")
-    tune.add_argument("--steps", type=_positive, help="steps of such an epoch; default: the run's own")
+    tune.add_argument("--steps", type=positive, help="steps of such an epoch; default: the run's own")
     tune.add_argument("--mixed", action="store_true", help="as in train")
     tune.set_defaults(run=_tune, kept=again)
 
@@ -130,14 +130,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _gigabytes(text: str) -> float:
+def gigabytes(text: str) -> float:
     value = float(text)
     if not 0 <= value < 1e6:
         raise argparse.ArgumentTypeError("a number of gigabytes, 0 for none")
     return value
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("a whole number from 1 on")
@@ -155,9 +155,8 @@ def _list(asked: argparse.Namespace) -> int:
             f"{task}  {recipe.architecture}, {classes}, {recipe.input_size} px, {recipe.epochs} epochs of "
             f"{recipe.hub}\n  original: {recipe.original}"
         )
-        best = max(
-            comparable(recipe, [*found.values()]), key=lambda one: one.split("validation", "accuracy"), default=None
-        )
+        judged = [one for one in comparable(recipe, [*found.values()]) if one.split("validation", "n")]
+        best = max(judged, key=lambda one: one.split("validation", "accuracy"), default=None)
         print(f"  ours: {f'{_accuracies(best.card)} by {best.run}' if best else 'nothing trained yet'}")
         many = len(recipe.plans) > MOST_LISTED and not asked.task
         for run, plan in recipe.plans.items():

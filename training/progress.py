@@ -59,12 +59,14 @@ class Board:
     """Scalars of every epoch for TensorBoard, under one folder for each run; nothing where there is no folder.
 
     Raises:
-        TrainingError: if TensorBoard, which writes them, is not installed.
+        TrainingError: if TensorBoard, which writes them, is not installed, or there is a file of that name.
     """
 
     def __init__(self, folder: Path | None, run: str):
         self._writer = None
         if folder is not None:
+            if folder.exists() and not folder.is_dir():
+                raise TrainingError(f"{folder} is a file, and --logs needs a folder.")
             try:
                 from tensorboard.summary import Writer
             except ImportError:

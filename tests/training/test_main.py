@@ -118,6 +118,21 @@ def test_what_cannot_be_done_is_one_sentence_and_status_2(words, sentence, whole
     assert out.count("\n") <= 1
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("train", "made/sgd", "--cache-gb", "nan"), "a number of gigabytes"),
+        (("train", "made/sgd", "--cache-gb", "inf"), "a number of gigabytes"),
+        (("tune", "made/sgd", "--steps", "0"), "a whole number from 1 on"),
+        (("tune", "made/sgd", "--steps", "-5"), "a whole number from 1 on"),
+    ],
+)
+def test_a_number_that_is_none_is_refused_before_anything_is_done(words, sentence, capfd):
+    with pytest.raises(SystemExit):
+        command.main([*words])
+    assert sentence in capfd.readouterr().err
+
+
 def test_an_unknown_run_ends_a_process_without_a_traceback():
     said = asked("evaluate", "cats_vs_dogs/nobody", "--data", ".", "--split", "test", "--json")
     assert said.returncode == 2

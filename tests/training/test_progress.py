@@ -63,6 +63,12 @@ def test_tensorboard_has_every_column_of_every_epoch(tmp_path):
     assert found.Tags()["tensors"] == ["loss", "val_accuracy"]
 
 
+def test_a_file_is_no_folder_for_tensorboard(tmp_path):
+    (tmp_path / "logs").touch()
+    with pytest.raises(TrainingError, match="logs is a file, and --logs needs a folder"):
+        progress.Board(tmp_path / "logs", "made/sgd")
+
+
 def test_without_tensorboard_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard.summary", None)
     with pytest.raises(TrainingError, match="pip install tensorboard"):
