@@ -29,7 +29,9 @@ def page() -> None:
         method = _choose_method()
         download = st.empty()
         message = st.empty()
-    ready = warm_up.over() and runs.tried(names)
+    # What was just waited for may have given way to another visitor's runs already: then it is loaded while this waits.
+    waited = st.session_state.pop("waited_for", None) == names
+    ready = warm_up.over() and (waited or runs.at_hand(names))
     usable, unusable = runs.usable(names) if ready else ([], [])
     # Without networks there is still the photograph as they will see it.
     photograph, shown, refused = _look(task, usable, names[0], method, message)
@@ -39,6 +41,7 @@ def page() -> None:
     if not ready:
         warm_up.wait()
         runs.usable(names)
+        st.session_state["waited_for"] = names
         st.rerun()
 
 

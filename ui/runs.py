@@ -134,12 +134,12 @@ def prepare(run: models.Run, graphs: Graphs | None = None) -> Explainer:
     return found
 
 
-_tried: set[str] = set()
+_refused: set[str] = set()
 
 
-def tried(names: list[str]) -> bool:
-    """Whether somebody has asked for these runs before, so that they need no more loading."""
-    return all(name in _tried or name in guests for name in names)
+def at_hand(names: list[str]) -> bool:
+    """Whether these runs need no loading: they are in memory, or known not to be usable."""
+    return all(name in guests or name in _refused or _shipped.cache_key(name) in _shipped.cache for name in names)
 
 
 def usable(names: list[str]) -> tuple[list[str], list[str]]:
@@ -150,11 +150,11 @@ def usable(names: list[str]) -> tuple[list[str], list[str]]:
     """
     fit: list[str] = []
     sentences = []
-    _tried.update(names)
     for name in dict.fromkeys(names):
         try:
             explainer(name)
         except (ExplainError, ModelError) as error:
+            _refused.add(name)
             sentences.append(f"{title(name)} cannot be shown. {error}")
             continue
         if fit and not alike(name, fit[0]):

@@ -84,7 +84,7 @@ def look(event: gr.EventData) -> Iterator[dict[str, Any]]:
 
 def _look(question: Question) -> Iterator[dict[str, Any]]:
     picture = runs.read(question.content, question.name)
-    if not (warm_up.over() and runs.tried(question.names)):
+    if not (warm_up.over() and runs.at_hand(question.names)):
         yield _answer(_preview(question), question.sample, LOADING)
         warm_up.wait()
     fit, sentences = runs.usable(question.names)

@@ -43,7 +43,7 @@ def _offer(app, name: str, colour: tuple[int, int, int]) -> None:
 
 def test_food_opens_with_food_and_a_photograph_stays_when_the_task_changes(app, monkeypatch):
     # The photograph is there before the networks are, and is all that is asked about here.
-    monkeypatch.setattr(runs, "tried", lambda names: True)
+    monkeypatch.setattr(runs, "at_hand", lambda names: True)
     monkeypatch.setattr(runs, "usable", lambda names: ([], []))
     for first, second, expected in (("food101", "cifar10", "coffee"), ("cifar10", "food101", "chelsea")):
         visitor = AppTest.from_file(PAGE, default_timeout=120)

@@ -35,10 +35,14 @@ def checkpoints(tmp_path, monkeypatch):
 
     monkeypatch.setattr(models, "CHECKPOINTS", tmp_path)
     monkeypatch.setattr(models, "names", lambda: models.store.names(tmp_path))
-    monkeypatch.setattr(runs, "explainer", load)
-    runs.cards.cache_clear()
+    monkeypatch.setattr(models, "load", load)
+    monkeypatch.setattr(runs, "prepare", lambda run: run)
+    monkeypatch.setattr(runs, "_refused", set())
+    for kept in (runs.cards, runs._shipped):
+        kept.cache_clear()
     yield add
-    runs.cards.cache_clear()
+    for kept in (runs.cards, runs._shipped):
+        kept.cache_clear()
 
 
 def test_cats_and_dogs_come_first_and_the_pair_before_other_seeds(checkpoints):
@@ -69,7 +73,18 @@ def test_a_run_that_cannot_be_loaded_is_named_and_the_rest_is_shown(checkpoints)
     fit, sentences = runs.usable(["pets/adam-damaged", "pets/sgd"])
     assert fit == ["pets/sgd"]
     assert sentences == ["Adam damaged cannot be shown. The weights are not those of its card."]
-    assert runs.tried(["pets/adam-damaged", "pets/sgd"])
+    assert runs.at_hand(["pets/adam-damaged", "pets/sgd"])
+
+
+def test_a_run_that_gave_way_to_others_is_no_longer_at_hand(checkpoints):
+    names = [f"pets/sgd-seed{number}" for number in range(runs.MOST_LOADED + 1)]
+    for name in names:
+        checkpoints(name)
+        assert not runs.at_hand([name])
+        runs.usable([name])
+        assert runs.at_hand([name])
+    assert not runs.at_hand(names[:1])
+    assert runs.at_hand(names[1:])
 
 
 @pytest.mark.parametrize("other", [{"input_size": 160}, {"labels": ("dog", "cat")}, {"architecture": "EfficientNetB3"}])
