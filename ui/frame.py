@@ -15,19 +15,43 @@ PAGES = {"look.py": "Look", "curves.py": "Curves", "errors.py": "Errors", "about
 @contextmanager
 def toolbar() -> Iterator[None]:
     """One line: the name, the way to the other pages, then the page's own controls."""
+    words = _words(_asked()) if runs.tasks() else {}
     with st.container(horizontal=True, key="toolbar", vertical_alignment="center"):
         st.html('<h1 class="parallax-brand">Parallax</h1>', width="content")
         with st.container(horizontal=True, key="pages", width="content"):
             for file, title in PAGES.items():
-                st.page_link(file, label=title, width="content")
+                st.page_link(file, label=title, width="content", query_params=words)
         yield
 
 
 def choose_task(**looks: Any) -> str:
     """The task that pages show; the address names it, by its title or as the command line does."""
-    asked = st.query_params.get("task")
-    if asked in runs.tasks() and asked != runs.task_title(asked):
-        st.query_params["task"] = runs.task_title(asked)
-        st.rerun()
+    task = _asked()
+    _write(task)
+    # The address alone remembers it. A word that Streamlit binds to a choice is taken out on the way to another page.
+    st.session_state["task"] = task
     looks = {"label_visibility": "collapsed", "width": 220} | looks
-    return st.selectbox("Task", runs.tasks(), format_func=runs.task_title, key="task", bind="query-params", **looks)
+    return st.selectbox("Task", runs.tasks(), format_func=runs.task_title, key="task", on_change=_take, **looks)
+
+
+def _asked() -> str:
+    """The task that the address names, or the first."""
+    asked, known = st.query_params.get("task"), runs.tasks()
+    return next((task for task in known if asked in (task, runs.task_title(task))), known[0] if known else "")
+
+
+def _words(task: str) -> dict[str, str]:
+    """What an address says of a task: of the first one nothing."""
+    return {"task": runs.task_title(task)} if task not in runs.tasks()[:1] else {}
+
+
+def _write(task: str) -> None:
+    word = _words(task).get("task")
+    if word is None:
+        st.query_params.pop("task", None)
+    elif word != st.query_params.get("task"):
+        st.query_params["task"] = word
+
+
+def _take() -> None:
+    _write(st.session_state["task"])

@@ -103,3 +103,35 @@ def test_one_gets_from_page_to_page_and_back_and_nobody_is_shut_out(page, server
     page.get_by_role("link", name="Look", exact=True).click()
     tab.ready()
     assert tab.errors == []
+
+
+@pytest.mark.parametrize("asked", ["by the address", "in the Runs panel"])
+def test_one_task_on_every_page_until_it_is_changed_and_one_step_back_for_each_page(look, asked):
+    tab = look("/?task=letters" if asked == "by the address" else "/")
+    page, task = tab.page, tab.page.get_by_role("combobox", name="Task")
+    if asked == "in the Runs panel":
+        tab.button("Runs").click()
+        task.click()
+        page.get_by_role("option", name="letters").click()
+        page.keyboard.press("Escape")
+    expect(tab.evidence("untrained")).to_be_visible()
+    # The view is written into the address a moment after it stands.
+    expect(page).to_have_url(re.compile(r"/\?task=letters#layer="))
+    for title in ("Curves", "About", "Errors"):
+        page.get_by_role("link", name=title, exact=True).click()
+        expect(page).to_have_url(re.compile(rf"/{title.lower()}\?task=letters$"))
+        expect(task.or_(page.locator(STANDING["About"])).first).to_be_visible()
+        if title != "About":
+            expect(task).to_have_value("letters")
+    for path in ("about", "curves"):
+        page.go_back()
+        expect(page).to_have_url(re.compile(rf"/{path}\?task=letters$"))
+    expect(task).to_have_value("letters")
+    task.click()
+    page.get_by_role("option", name="Cats and dogs").click()
+    expect(page.get_by_role("region", name="Curves")).to_contain_text("Adam")
+    page.get_by_role("link", name="Look", exact=True).click()
+    expect(tab.evidence("Adam")).to_be_visible()
+    assert "task=" not in page.url
+    # Streamlit looks for its server below the page's own address first.
+    tab.errors.clear()
