@@ -58,7 +58,7 @@ def test_the_page_opens_with_evidence_and_depth_moves_without_the_server(look):
     tab = look()
     tab.at("top")
     expect(tab.page).to_have_title("Parallax")
-    expect(tab.page).to_have_url(re.compile(r"\?photo=chelsea#layer=top&class=cat&"))
+    expect(tab.page).to_have_url(re.compile(r"\?photo=chelsea#layer=top&show=positive&"))
     expect(tab.button("chelsea")).to_have_attribute("aria-pressed", "true")
     for run in ("SGD", "Adam"):
         assert pixels(tab.evidence(run)).std() > 10

@@ -54,6 +54,22 @@ def test_another_hash_in_the_same_tab_is_followed(still):
     expect(tab.evidence("SGD")).to_have_attribute("aria-label", re.compile("^Evidence for dog at layer 3a"))
 
 
+def test_until_a_class_is_chosen_it_is_the_likeliest_of_each_photograph(look):
+    tab = look()
+    for photo, key, label, said in (
+        ("chelsea", "", "cat", "#layer=top&show="),
+        ("flower", "", "dog", "#layer=top&show="),
+        ("flower", "1", "cat", "#layer=top&class=cat&show="),
+        ("china", "", "cat", "#layer=top&class=cat&show="),
+    ):
+        tab.button(photo).click()
+        tab.ready(photo)
+        if key:
+            tab.page.keyboard.press(key)
+        expect(tab.evidence("SGD")).to_have_attribute("aria-label", re.compile(f"vidence for {label} at layer top"))
+        expect(tab.page).to_have_url(re.compile(rf"photo={photo}{said}"))
+
+
 def test_strange_words_in_the_address_give_the_default(look):
     tab = look(
         "/?photo=../../etc/passwd&task=unknown&left=nobody&right=%3Cb%3E#layer=9z&class=cow&show=loud&channels=x"

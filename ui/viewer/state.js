@@ -3,7 +3,7 @@
 
 export const DEFAULTS = Object.freeze({
   layer: null, // null: the deepest layer
-  class: null, // null: the one that the first run finds likeliest
+  class: null, // null: nobody has chosen, so that it is the likeliest of each photo
   show: "positive",
   scale: "own",
   cells: "smooth",
@@ -51,19 +51,19 @@ export function decodeState(hash) {
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-/** The number of the class that the first run finds likeliest. */
-function likeliest(meta) {
+/** The label of the class to be shown: the chosen one, or the one that the first run finds likeliest. */
+export function classOf(state, meta) {
   const probabilities = meta.runs?.[0]?.probabilities ?? [];
-  return Math.max(0, probabilities.indexOf(Math.max(...probabilities)));
+  return state.class ?? meta.classes[Math.max(0, probabilities.indexOf(Math.max(...probabilities)))].label;
 }
 
-/** A state that this payload can show: known layer and class, numbers in range. */
+/** A state that this payload can show: known layer, a known class or none, numbers in range. */
 export function fitState(state, meta) {
   const fitted = { ...DEFAULTS, ...state };
   const layers = meta.layers.map((layer) => layer.name);
   const labels = meta.classes.map((item) => item.label);
   if (!layers.includes(fitted.layer)) fitted.layer = layers.at(-1);
-  if (!labels.includes(fitted.class)) fitted.class = labels[likeliest(meta)];
+  if (!labels.includes(fitted.class)) fitted.class = null;
   for (const [key, allowed] of Object.entries(CHOICES)) {
     if (!allowed.includes(fitted[key])) fitted[key] = DEFAULTS[key];
   }

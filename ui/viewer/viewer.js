@@ -29,7 +29,7 @@
 // These modules run in a browser as they are. Where only one inline module is allowed, concatenate them: follow the
 // import lines depth-first from viewer.js, take each file once, after those it imports, and drop the lines that
 // begin with "import ". Every import is one line, no two files declare the same name, none has a default export.
-import { encodeState, fitState } from "./state.js";
+import { classOf, encodeState, fitState } from "./state.js";
 import { TEXT } from "./words.js";
 import { el, setText } from "./parts.js";
 import { panel, runPanel, seenPanel, verdictOf } from "./panels.js";
@@ -249,6 +249,11 @@ class Viewer {
     return this.#scene.meta;
   }
 
+  /** The state with the class that it comes to, where none was chosen. */
+  get #shown() {
+    return { ...this.#state, class: classOf(this.#state, this.#meta) };
+  }
+
   get #index() {
     return Math.max(0, this.#meta.layers.findIndex(({ name }) => name === this.#state.layer));
   }
@@ -344,7 +349,7 @@ class Viewer {
 
   /** Draws everything at once; what glides goes on gliding. */
   #refresh() {
-    this.#scene.show(this.#state, this.#dark);
+    this.#scene.show(this.#shown, this.#dark);
     const order = this.#order;
     this.node.dataset.labels = this.#state.labels ? "1" : "0";
     const { view, keyLut } = this.#scene;
@@ -353,7 +358,7 @@ class Viewer {
       part.predict(this.#meta.runs[run]);
       part.colours(keyLut, view.signed);
     });
-    this.rail.show(this.#state, order, this.#fade);
+    this.rail.show(this.#shown, order, this.#fade);
     this.depth.draw({ layers: this.#meta.layers, line: this.#line }, this.#meta.runs.map((run) => run.hue));
     this.#show();
     clearTimeout(this.#warming);
@@ -414,7 +419,7 @@ class Viewer {
   #captions() {
     const { layers, runs, photo } = this.#meta;
     const { blobs, view, channelLut } = this.#scene;
-    const { class: label, channels } = this.#state;
+    const { class: label, channels } = this.#shown;
     const { signed, classIndex } = view;
     const index = this.#index;
     const layer = layers[index];
@@ -431,7 +436,7 @@ class Viewer {
   async #savePicture() {
     await savePicture({
       scene: this.#scene,
-      state: this.#state,
+      state: this.#shown,
       index: this.#index,
       order: this.#order,
       text: this.#text,

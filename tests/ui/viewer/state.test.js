@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DEFAULTS, MOST_CHANNELS, decodeState, encodeState, fitState, readAddress, watchAddress } from "../../../ui/viewer/state.js";
+import { DEFAULTS, MOST_CHANNELS, classOf, decodeState, encodeState, fitState, readAddress, watchAddress } from "../../../ui/viewer/state.js";
 
 const META = {
   layers: [{ name: "stem" }, { name: "5c" }, { name: "top" }],
@@ -38,7 +38,7 @@ test("what a hash does not say, or says wrongly, is left out", () => {
 test("a state is fitted to what the payload has", () => {
   const fitted = fitState({ layer: "9z", class: "fish", fade: 7, channels: 1000, show: "x" }, META);
   assert.equal(fitted.layer, "top");
-  assert.equal(fitted.class, "cat");
+  assert.equal(fitted.class, null);
   assert.equal(fitted.fade, 1);
   assert.equal(fitted.channels, MOST_CHANNELS);
   assert.equal(fitted.show, "positive");
@@ -52,10 +52,20 @@ test("a known layer and class are kept with another photograph", () => {
   assert.deepEqual([fitted.layer, fitted.class, fitted.swap], ["5c", "dog", true]);
 });
 
-test("where no class is named, it is the one that the first run finds likeliest", () => {
-  const runs = [{ probabilities: [0.2, 0.8] }, { probabilities: [0.9, 0.1] }];
-  assert.equal(fitState({}, { ...META, runs }).class, META.classes[1].label);
-  assert.equal(fitState({ class: META.classes[0].label }, { ...META, runs }).class, META.classes[0].label);
+test("where no class is chosen, it is the one that the first run finds likeliest, of each photograph anew", () => {
+  const dog = { ...META, runs: [{ probabilities: [0.2, 0.8] }, { probabilities: [0.9, 0.1] }] };
+  const cat = { ...META, runs: [{ probabilities: [0.7, 0.3] }] };
+  const state = fitState({}, dog);
+  assert.equal(classOf(state, dog), "dog");
+  assert.equal(classOf(fitState(state, cat), cat), "cat");
+  assert.equal(classOf(fitState({ class: "cat" }, dog), dog), "cat");
+  assert.equal(classOf(fitState({ class: "fish" }, dog), dog), "dog");
+  assert.equal(classOf(fitState({}, META), META), "cat");
+});
+
+test("an address names a class only where one was chosen, so that another photograph may have another", () => {
+  assert.equal(decodeState(encodeState(fitState({}, META))).class, undefined);
+  assert.equal(decodeState(encodeState(fitState({ class: "dog" }, META))).class, "dog");
 });
 
 test("an address that somebody gives is taken, also where the page has written its own since", (t) => {
