@@ -56,9 +56,8 @@ def contents(task: str, folder: Path) -> tuple[dict[str, Any], list[bytes]]:
             blobs.append(small)
 
     def picture(row: dict[str, str], layer: str = "") -> dict[str, Any]:
-        # A task that is shown anyway must not be named: Streamlit would take it out, and the layer with it.
-        words = {"task": runs.task_title(task)} if task != runs.tasks()[0] else {}
-        words |= {"photo": photographs.address(task, row["sha256"]), "class": row["label"]}
+        photo = photographs.address(task, row["sha256"])
+        words = {"task": runs.task_title(task), "photo": photo, "class": row["label"]}
         hash_ = urlencode({"class": row["label"]} | ({"layer": layer} if layer else {}))
         return {
             "name": row["name"],

@@ -27,7 +27,9 @@ def toolbar() -> Iterator[None]:
 def choose_task(**looks: Any) -> str:
     """The task that pages show; the address names it, by its title or as the command line does."""
     task = _asked()
-    _write(task)
+    if st.query_params.get("task") not in (None, task, runs.task_title(task)):
+        # Only then: whenever Streamlit writes the words of an address anew, it drops what stands behind the #.
+        _write(task)
     # The address alone remembers it. A word that Streamlit binds to a choice is taken out on the way to another page.
     st.session_state["task"] = task
     looks = {"label_visibility": "collapsed", "width": 220} | looks

@@ -1,6 +1,7 @@
 """The address holds the whole view, the Runs panel, and runs that cannot be shown."""
 
 import re
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -68,6 +69,14 @@ def test_until_a_class_is_chosen_it_is_the_likeliest_of_each_photograph(look):
             tab.page.keyboard.press(key)
         expect(tab.evidence("SGD")).to_have_attribute("aria-label", re.compile(f"vidence for {label} at layer top"))
         expect(tab.page).to_have_url(re.compile(rf"photo={photo}{said}"))
+
+
+@pytest.mark.parametrize("task", ["cats_vs_dogs", "Cats and dogs", ""])
+def test_naming_the_task_costs_nothing_of_what_the_address_says_besides(look, task):
+    tab = look(f"/?{urlencode({'task': task} if task else {})}#layer=5c&class=dog&show=signed")
+    tab.at("5c")
+    expect(tab.evidence("SGD")).to_have_attribute("aria-label", re.compile("dog at layer 5c"))
+    expect(tab.page).to_have_url(re.compile("#layer=5c&class=dog&show=signed"))
 
 
 def test_strange_words_in_the_address_give_the_default(look):
