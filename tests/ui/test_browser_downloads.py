@@ -38,3 +38,17 @@ def test_the_picture_is_what_is_shown(still):
     colour = [np.ptp(picture[:, k * third : (k + 1) * third], axis=-1).mean() for k in range(3)]
     assert colour[0] > colour[1] > 1
     assert colour[2] > 1
+
+
+def test_the_picture_of_a_map_without_evidence_has_no_key_to_nothing(still):
+    def below(label: str) -> np.ndarray:
+        """How colourful the lines below the pictures are, where words are grey."""
+        tab = still(layer="top", **{"class": label})
+        assert (label == "dog") == tab.page.get_by_text("No evidence for dog at top").first.is_visible()
+        with tab.page.expect_download() as download:
+            tab.page.get_by_role("button", name="Download what is shown as PNG").click()
+        picture = np.asarray(Image.open(download.value.path()).convert("RGB")).astype(int)
+        return np.ptp(picture[int(0.845 * len(picture)) :], axis=-1).max()
+
+    assert below("cat") > 50
+    assert below("dog") < 10

@@ -1,7 +1,7 @@
 // What a person takes along: the picture of a layer with its words, and the numbers behind it.
 import { compose } from "./compose.js";
 import { verdictOf } from "./panels.js";
-import { classText, fileName, formatNumber, formatSigned } from "./words.js";
+import { blankText, classText, fileName, formatNumber, formatSigned } from "./words.js";
 
 /**
  * Saves what the panels show as a PNG. `shown`: {scene, state, index (of the layer), order (of the runs), text,
@@ -14,15 +14,16 @@ export async function savePicture({ scene, state, index, order, text, agreement,
   const { signed } = scene.view;
   const layer = layers[index];
   const panels = order.map((run) => {
-    const { shown, full } = scene.reading(run, index);
+    const { shown, full, blank } = scene.reading(run, index);
     const blended = mix(run);
+    const seen = { title: runs[run].name, verdict: verdictOf(runs[run]).join(" "), draw: (canvas) => draw(canvas, run) };
+    // As on the page: a key to nothing would only puzzle.
+    if (blank && !blended) return { ...seen, caption: blankText(label, layer.name, 0, signed) };
     return {
-      title: runs[run].name,
-      verdict: verdictOf(runs[run]).join(" "),
+      ...seen,
       caption: `${text[signed ? "strength" : "strengthFor"]} ${formatNumber(shown)}${blended ? ` (${blended})` : ""}`,
       key: key(run),
       ends: [signed ? formatNumber(-full) : "0", formatNumber(full)],
-      draw: (canvas) => draw(canvas, run),
     };
   });
   const drawSeen = (canvas) => scene.drawSeen(canvas, null, layer);
