@@ -13,7 +13,7 @@
 // also before there is anything else: {key: "", busy: "Loading the two runs"} is a whole meta. A photo without runs is
 // shown alone until there is evidence.
 //
-// meta = {key, busy?, photo: {name, blob, size, width, height}, task, method?, seconds? (what the explanation took),
+// meta = {key, busy?, photo: {name, blob, size, width, height, source_size?}, task, method?, seconds? (what the explanation took),
 //   classes: [{label, index}],
 //   layers: [{name, shape: [H, W, C], stride, offset, receptive_field, block: null | {kernel, stride, expansion,
 //     channels_in, channels_out, se_ratio, residual}}],
@@ -69,6 +69,7 @@ class Viewer {
   #text;
   #wanted;
   #state = null;
+  #held = null;
   #scene = null;
   #glide = new Glide(() => this.#draw());
   #play = new Play(() => this.#step());
@@ -198,6 +199,9 @@ class Viewer {
     // One of many frames: what glides goes on gliding, nothing fades, nothing is read out.
     const goesOn = Boolean(this.#scene && meta.live);
     if (this.#scene && !goesOn) this.#ghost();
+    // Nor does the class change by itself from frame to frame where two are about as likely.
+    const before = goesOn && this.#meta.live ? this.#shown.class : null;
+    this.#held = meta.classes.some(({ label }) => label === before) ? before : null;
     this.#scene = new Scene(meta, blobs, photo);
     this.#state = fitState(this.#state ?? this.#wanted, meta);
     if (!goesOn) this.#glide.jump(this.#index);
@@ -251,7 +255,7 @@ class Viewer {
 
   /** The state with the class that it comes to, where none was chosen. */
   get #shown() {
-    return { ...this.#state, class: classOf(this.#state, this.#meta) };
+    return { ...this.#state, class: this.#state.class ?? this.#held ?? classOf(this.#state, this.#meta) };
   }
 
   get #index() {
