@@ -78,9 +78,8 @@ def rows_of(
 
     found = find(source)
     # Shards of the training pictures are without the shares already, or were never to be: nothing is drawn from them.
-    lacking = {name: share for name, share in shares.items() if name not in found.splits}
-    if isinstance(found, Records):
-        lacking = {}
+    drawn = {} if isinstance(found, Records) else shares
+    lacking = {name: share for name, share in drawn.items() if name not in found.splits}
     if not lacking or split not in ("train", *lacking):
         yield from found.rows(split, labels, subset, digest)
         return
@@ -238,10 +237,10 @@ class ClassFolders:
                 continue
             for file in sorted(path for path in child.iterdir() if path.is_file() and not path.name.startswith(".")):
                 content = file.read_bytes()
-                digest.update(os.fsencode(f"{child.name}/{file.name}") + hashlib.sha256(content).digest())
+                name = os.fsencode(f"{child.name}/{file.name}")
+                digest.update(name + hashlib.sha256(content).digest())
                 # A name that is no text is said with what stands for it.
-                name = os.fsencode(f"{child.name}/{file.name}").decode(errors="replace")
-                yield name, content, label
+                yield name.decode(errors="replace"), content, label
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -71,17 +71,24 @@ def test_fewer_and_more_steps_than_a_pass(shards):
     assert len(set(keys(many))) == 16
 
 
-def test_in_the_same_order_shards_train_what_memory_trains(
-    training, shards, hub_folder, base_weights, tmp_path, monkeypatch
-):
-    # Augmented, but by the same seed; one shard and no shuffling, against an order that is the file's.
-    out = tmp_path / "one"
-    for split in ("train", "validation"):
-        records.pack(RECIPE, str(training.source), split, out, say=lambda _: None)
-    monkeypatch.setattr(records, "SHUFFLED", 1)
-    monkeypatch.setattr(views, "order", lambda count, seed, epoch: np.arange(count))
-    streamed = Training(tmp_path / "streamed", out, training.base)(RECIPE)
-    training(RECIPE)
+@pytest.fixture
+def both_ways(training, tmp_path, monkeypatch):
+    """What trains a recipe from shards and from memory, on the same pictures in the same order."""
+
+    def train(recipe) -> tuple[Training, Training]:
+        # Augmented, but by the same seed; one shard and no shuffling, against an order that is the file's.
+        out = tmp_path / "one"
+        for split in ("train", "validation"):
+            records.pack(recipe, str(training.source), split, out, say=lambda _: None)
+        monkeypatch.setattr(records, "SHUFFLED", 1)
+        monkeypatch.setattr(views, "order", lambda count, seed, epoch: np.arange(count))
+        return Training(tmp_path / "streamed", out, training.base)(recipe), training(recipe)
+
+    return train
+
+
+def test_in_the_same_order_shards_train_what_memory_trains(both_ways):
+    streamed, training = both_ways(RECIPE)
     assert streamed.history == training.history
     assert same(streamed.last, training.last)
     assert streamed.card.data["train"]["n"] == 16
@@ -101,18 +108,11 @@ def dropping_net(include_top: bool, weights: str | None, input_shape: tuple[int,
 
 
 @pytest.mark.parametrize("trainable", ["head", "2"])
-def test_frozen_layers_of_streamed_pictures_drop_nothing_either(training, tmp_path, monkeypatch, trainable):
+def test_frozen_layers_of_streamed_pictures_drop_nothing_either(both_ways, training, tmp_path, monkeypatch, trainable):
     monkeypatch.setattr(keras.applications, "TinyNet", dropping_net)
     training.base = tmp_path / "base.weights.h5"
     dropping_net(False, None, (32, 32, 3)).save_weights(training.base)
-    table = studies.recipe(stages=(Stage(2, trainable),), input_size=32)
-    out = tmp_path / "one"
-    for split in ("train", "validation"):
-        records.pack(table, str(training.source), split, out, say=lambda _: None)
-    monkeypatch.setattr(records, "SHUFFLED", 1)
-    monkeypatch.setattr(views, "order", lambda count, seed, epoch: np.arange(count))
-    streamed = Training(tmp_path / "streamed", out, training.base)(table)
-    training(table)
+    streamed, _ = both_ways(studies.recipe(stages=(Stage(2, trainable),), input_size=32))
     assert [float(row["loss"]) for row in streamed.history] == pytest.approx(
         [float(row["loss"]) for row in training.history], rel=1e-4
     )

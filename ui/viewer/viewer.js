@@ -255,7 +255,7 @@ class Viewer {
 
   /** The state with the class that it comes to, where none was chosen. */
   get #shown() {
-    return { ...this.#state, class: this.#state.class ?? this.#held ?? classOf(this.#state, this.#meta) };
+    return { ...this.#state, class: classOf({ class: this.#state.class ?? this.#held }, this.#meta) };
   }
 
   get #index() {
