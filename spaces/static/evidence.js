@@ -1,6 +1,6 @@
 // From what a network gives to what the viewer is told: the twin of ui/viewer/payload.py. Pure.
 
-/** Feature maps kept for a block, and their largest side in cells, as in payload.py. */
+/** The most channels that a row shows, and the largest side of a feature map in cells, as in payload.py. */
 const CHANNELS = 24;
 const CHANNEL_SIDE = 56;
 
@@ -40,8 +40,8 @@ export function packMap(map, sign) {
 }
 
 /**
- * The channels of a layer that carry most of the score. `share` (rows x C): what each adds to the logit;
- * `activations` (C x H x W). Returns {height, width, ids, peak, share, planes}.
+ * The channels of a layer that carry most of the score, for any class. `share` (rows x C): what each adds to the
+ * logit; `activations` (C x H x W). Returns {height, width, ids, range, share, planes}.
  */
 export function packChannels(share, activations, [rows, columns, count], targets) {
   const shares = targets.map(({ row, sign }) => {
@@ -49,34 +49,38 @@ export function packChannels(share, activations, [rows, columns, count], targets
     const sum = own.reduce((total, value) => total + Math.abs(value), 0);
     return own.map((value) => value / Math.max(sum, 1e-12));
   });
-  const largest = shares[0].map((_, channel) => Math.max(...shares.map((own) => Math.abs(own[channel]))));
-  const ids = Array.from({ length: count }, (_, channel) => channel)
-    .sort((a, b) => largest[b] - largest[a])
-    .slice(0, CHANNELS);
+  const ids = firstChannels(shares);
   const factor = Math.ceil(rows / CHANNEL_SIDE);
   const [height, width] = [Math.floor(rows / factor), Math.floor(columns / factor)];
   const planes = new Uint8Array(ids.length * height * width);
-  const peak = ids.map((channel, k) => {
+  const range = ids.map((channel, k) => {
     const cells = activations.subarray(channel * rows * columns, (channel + 1) * rows * columns);
     const plane = joined(cells, columns, height, width, factor);
-    let highest = 0;
-    for (let cell = 0; cell < plane.length; cell++) if (plane[cell] > highest) highest = plane[cell];
-    const most = Math.max(highest, 1e-12);
-    for (let cell = 0, to = k * height * width; cell < plane.length; cell++, to++) planes[to] = Math.round((255 * plane[cell]) / most);
-    return digits(highest, 4);
+    let [low, high] = [Infinity, -Infinity];
+    for (const value of plane) {
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    const gain = 255 / Math.max(high - low, 1e-12);
+    for (let cell = 0, to = k * height * width; cell < plane.length; cell++, to++) planes[to] = Math.round((plane[cell] - low) * gain);
+    return [digits(low, 4), digits(high, 4)];
   });
-  return { height, width, ids, peak, share: shares.map((own) => ids.map((channel) => decimals(own[channel], 5))), planes };
+  return { height, width, ids, range, share: shares.map((own) => ids.map((channel) => decimals(own[channel], 4))), planes };
 }
 
-/** One channel without its negative values, `factor` x `factor` cells averaged to one. */
+/** The channels that are among a row's first for some class, by share or by its size. */
+function firstChannels(shares) {
+  const orders = shares.flatMap((own) => [own, own.map(Math.abs)]);
+  const first = orders.flatMap((order) => [...order.keys()].sort((a, b) => order[b] - order[a]).slice(0, CHANNELS));
+  return [...new Set(first)].sort((a, b) => a - b);
+}
+
+/** One channel, `factor` x `factor` cells averaged to one. */
 function joined(cells, columns, height, width, factor) {
   const plane = new Float32Array(height * width);
   for (let i = 0; i < height * factor; i++) {
     const to = Math.floor(i / factor) * width;
-    for (let j = 0; j < width * factor; j++) {
-      const value = cells[i * columns + j];
-      if (value > 0) plane[to + Math.floor(j / factor)] += value / (factor * factor);
-    }
+    for (let j = 0; j < width * factor; j++) plane[to + Math.floor(j / factor)] += cells[i * columns + j] / (factor * factor);
   }
   return plane;
 }

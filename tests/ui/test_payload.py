@@ -3,11 +3,13 @@
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import ui
 from explain import Explanation
 from explain.engine import Pass
 from explain.layers import Block, Layer
@@ -89,14 +91,36 @@ def test_channels_are_those_that_carry_the_score(runs, sent):
             [[(activations[..., k] * gradients[t, ..., k]).sum(dtype="float64") for k in range(40)] for t in range(2)]
         )
         shares = scores / np.abs(scores).sum(axis=1, keepdims=True)
-        assert len(channels["ids"]) == CHANNELS
-        assert set(channels["ids"]) == set(np.argsort(-np.abs(shares).max(axis=0))[:CHANNELS])
-        assert np.allclose(channels["share"], shares[:, channels["ids"]], atol=1e-5)
-        planes = np.frombuffer(sent.blobs[channels["blob"]], np.uint8).reshape(CHANNELS, 8, 8)
-        for plane, number, peak in zip(planes, channels["ids"], channels["peak"], strict=True):
-            shown = np.maximum(activations[..., number], 0)
-            assert peak == pytest.approx(shown.max(), rel=1e-3)
-            assert np.abs(plane / 255 * peak - shown).max() <= 0.6 * peak / 255
+        assert np.allclose(channels["share"], shares[:, channels["ids"]], atol=5.1e-5)
+        planes = np.frombuffer(sent.blobs[channels["blob"]], np.uint8).reshape(-1, 8, 8)
+        for plane, number, (low, high) in zip(planes, channels["ids"], channels["range"], strict=True):
+            shown = activations[..., number]
+            assert (low, high) == pytest.approx((shown.min(), shown.max()), rel=1e-3)
+            assert np.abs(low + plane / 255 * (high - low) - shown).max() <= 0.6 * (high - low) / 255
+
+
+def test_the_first_channels_of_a_row_are_sent_for_every_class_signed_or_positive():
+    shares = np.random.default_rng(0).normal(size=(3, 200))
+    # The scores of the others rest on a few channels: their shares are larger than any of the class in the middle.
+    shares[[0, 2]] **= 5
+    found = explanation(0)
+    ones = np.ones((1, 1, 1, 200), "float32")
+    evidence = replace(found.evidence, activations={"1a": ones}, gradients={"1a": shares[None, :, None, None]})
+    share = shares / np.abs(shares).sum(axis=1, keepdims=True)
+    layers = (replace(LAYERS[1], shape=(1, 1, 200)),)
+    maps = {"grad_cam": {"1a": np.ones((3, 1, 1), "float32")}}
+    labels = ("cat", "dog", "cow")
+    scores = np.zeros(3, "float32")
+    seen = {"labels": labels, "targets": labels, "logits": scores, "probabilities": scores}
+    found = replace(found, evidence=evidence, layers=layers, maps=maps, **seen)
+    sent = payload("photo", (4, 4), {"pets/sgd": found}, NAMES, "pets")
+    ids = sent.meta["runs"][0]["channels"]["1a"]["ids"]
+    for row in share:
+        assert set(np.argsort(-row)[:CHANNELS]) <= set(ids)
+        assert set(np.argsort(-np.abs(row))[:CHANNELS]) <= set(ids)
+    assert len(ids) < 200
+    state = (Path(ui.__file__).parent / "viewer" / "state.js").read_text()
+    assert f"MOST_CHANNELS = {CHANNELS};" in state
 
 
 def test_gates_are_those_of_each_run(runs, sent):
@@ -111,9 +135,9 @@ def test_large_feature_maps_are_averaged_down(runs, sent):
     factor = -(-120 // CHANNEL_SIDE)
     assert (channels["height"], channels["width"]) == (120 // factor, 120 // factor)
     plane = np.frombuffer(sent.blobs[channels["blob"]], np.uint8).reshape(-1, 120 // factor, 120 // factor)[0]
-    positive = np.maximum(runs["pets/sgd"].evidence.activations["stem"][0][..., channels["ids"][0]], 0)
-    corner = positive[:factor, :factor].mean()
-    assert plane[0, 0] / 255 * channels["peak"][0] == pytest.approx(corner, abs=channels["peak"][0] / 255)
+    corner = runs["pets/sgd"].evidence.activations["stem"][0][:factor, :factor, channels["ids"][0]].mean()
+    low, high = channels["range"][0]
+    assert low + plane[0, 0] / 255 * (high - low) == pytest.approx(corner, abs=(high - low) / 255)
 
 
 def test_agreement_is_the_correlation_of_the_two_maps(runs, sent):

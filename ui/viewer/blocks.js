@@ -1,23 +1,23 @@
 // What a block produces: the channels that carry the score, one row per run, and its gates.
 import { rankChannels } from "./field.js";
 import { blankCanvas, paint } from "./draw.js";
-import { formatSigned, layerLine } from "./words.js";
+import { formatSigned, layerLine, noChannelsText } from "./words.js";
 import { el, ring, setText } from "./parts.js";
 
 /** So many channels have room for their share beside them. */
 const FEW = 12;
 
-/** Channels of a run at a layer in the order shown: [{id, share, peak, values, height, width}]. */
+/** Channels of a run at a layer in the order shown: [{id, share, range, values, height, width}]. */
 export function shownChannels(channels, blobs, classIndex, signed, count) {
   if (!channels) return [];
-  const { height, width, ids, peak } = channels;
+  const { height, width, ids, range } = channels;
   const share = channels.share[classIndex] ?? [];
   const planes = blobs[channels.blob];
   const size = height * width;
   return rankChannels(share, signed, count).map((k) => ({
     id: ids[k],
     share: share[k],
-    peak: peak[k],
+    range: range[k],
     values: planes.subarray(channels.at + k * size, channels.at + (k + 1) * size),
     height,
     width,
@@ -77,8 +77,8 @@ export function blockPanel({ count, look, text }) {
     return made;
   }
 
-  /** Shows one layer. `order`: runs from left to right; `lut`: how activations are coloured. */
-  function draw({ runs, order, blobs, layer, classIndex, signed, count: wanted, lut }) {
+  /** Shows one layer for a class. `order`: runs from left to right; `lut`: how activations are coloured. */
+  function draw({ runs, order, blobs, layer, label, classIndex, signed, count: wanted, lut }) {
     setText(what, layerLine(layer));
     setText(number, String(wanted));
     node.dataset.many = wanted > FEW ? "1" : "0";
@@ -89,7 +89,8 @@ export function blockPanel({ count, look, text }) {
       line.row.style.order = String(order.indexOf(run));
       all[run].forEach((channel, k) => fillChannel(line.items[k] ?? item(line, run, k), channel, largest, lut));
       line.items.forEach((made, k) => (made.node.hidden = k >= all[run].length));
-      line.list.dataset.empty = all[run].length ? "" : `The channels of ${layer.name} are not part of this view.`;
+      const sent = runs[run].channels?.[layer.name];
+      line.list.dataset.empty = all[run].length ? "" : noChannelsText(layer.name, sent && label, signed);
       line.gates.hidden = !anyGates;
       if (anyGates) drawGates(line, runs[run], layer, text);
     });

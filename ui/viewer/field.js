@@ -147,10 +147,11 @@ export function stretches(line) {
   return found.filter((stretch) => stretch.length > 0);
 }
 
-/** Positions of the channels that carry most of a score: for it (positive), or for and against (signed). */
+/** Positions of the channels that carry most of a score: only those for it (positive), or for and against (signed). */
 export function rankChannels(share, signed, count) {
-  const weight = (k) => (Number.isFinite(share[k]) ? (signed ? Math.abs(share[k]) : share[k]) : -Infinity);
+  const weight = (k) => (signed ? Math.abs(share[k]) : share[k]);
   return Array.from(share, (_, k) => k)
+    .filter((k) => weight(k) > 0)
     .sort((a, b) => weight(b) - weight(a) || a - b)
     .slice(0, count);
 }

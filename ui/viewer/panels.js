@@ -67,7 +67,8 @@ export function seenPanel(text) {
     parts.chip.hidden = !channel;
     if (!channel) return;
     const share = formatSigned(channel.share * 100, 1);
-    setText(parts.chip, `${runName}, channel ${channel.id}: ${share} %, peak ${formatNumber(channel.peak)}`);
+    const [low, high] = channel.range.map(formatNumber);
+    setText(parts.chip, `${runName}, channel ${channel.id}: ${share} %, activation ${low} to ${high}`);
   }
 
   return { ...parts, fill, picked, looked, note: (words) => setText(note, words) };
@@ -119,7 +120,7 @@ export function runPanel(run, text) {
     mark.hidden = !(share > 0 && share < 0.995);
     mark.style.left = `${signed ? 50 + 50 * share : 100 * share}%`;
     parts.none.hidden = !blank || mix !== null;
-    setText(parts.none, blank ? blankText(label, layer.name, either, signed) : "");
+    setText(parts.none, blank ? blankText(label, layer.name, { strength: either, shown, signed }) : "");
     parts.chip.hidden = mix === null;
     setText(parts.chip, mix ?? "");
     const said = { label, layerName: layer.name, runName: run.name, strength: either, shown, peak, size, signed };

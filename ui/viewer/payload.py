@@ -19,7 +19,7 @@ from explain.agreement import agreement, strength
 from explain.methods import title
 
 CHANNELS = 24
-"""Feature maps sent for a block: the channels that carry most of the score."""
+"""The most channels that a row shows (state.js): so many can be looked at for every class, signed or positive."""
 CHANNEL_SIDE = 56
 """Largest side of a feature map, in cells; larger ones are averaged down, as they are shown small."""
 
@@ -191,24 +191,31 @@ def _maps(found: Explanation, blobs: _Blobs) -> list[list[dict[str, Any]]]:
 def _channels(found: Explanation, layer: str, blobs: _Blobs) -> dict[str, Any]:
     shares = found.contributions(layer)
     shares = shares / np.maximum(np.abs(shares).sum(axis=1, keepdims=True), 1e-12)
-    chosen = np.argsort(-np.abs(shares).max(axis=0))[:CHANNELS]
+    chosen = _first_channels(shares)
     assert found.evidence is not None
-    planes = np.maximum(found.evidence.activations[layer][0][..., chosen], 0)
+    planes = found.evidence.activations[layer][0][..., chosen]
     factor = -(-planes.shape[0] // CHANNEL_SIDE)
     height, width = (side // factor for side in planes.shape[:2])
     planes = planes[: height * factor, : width * factor]
     planes = planes.reshape(height, factor, width, factor, -1).mean(axis=(1, 3))
-    peaks = planes.max(axis=(0, 1))
-    content = np.round(planes * (255 / np.maximum(peaks, 1e-12))).astype(np.uint8)
+    # From its lowest to its highest: what a block gives has no activation after it, and is often below zero all over.
+    low, high = planes.min(axis=(0, 1)), planes.max(axis=(0, 1))
+    content = np.round((planes - low) * (255 / np.maximum(high - low, 1e-12))).astype(np.uint8)
     return {
         "height": height,
         "width": width,
         "blob": blobs.add(content.transpose(2, 0, 1).tobytes()),
         "at": 0,
         "ids": chosen.tolist(),
-        "peak": [float(f"{peak:.4g}") for peak in peaks],
-        "share": [[round(float(share), 5) for share in row[chosen]] for row in shares],
+        "range": [[float(f"{bound:.4g}") for bound in bounds] for bounds in zip(low, high, strict=True)],
+        "share": [[round(float(share), 4) for share in row[chosen]] for row in shares],
     }
+
+
+def _first_channels(shares: np.ndarray) -> np.ndarray:
+    """The channels that are among a row's first for some class, by share or by its size: (k,) of shares (T, C)."""
+    first = [np.argsort(-order, axis=1)[:, :CHANNELS].ravel() for order in (shares, np.abs(shares))]
+    return np.unique(np.concatenate(first))
 
 
 def _agreement(runs: Sequence[Explanation]) -> list[list[float | None]]:

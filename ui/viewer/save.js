@@ -18,7 +18,7 @@ export async function savePicture({ scene, state, index, order, text, agreement,
     const blended = mix(run);
     const seen = { title: runs[run].name, verdict: verdictOf(runs[run]).join(" "), draw: (canvas) => draw(canvas, run) };
     // As on the page: a key to nothing would only puzzle.
-    if (blank && !blended) return { ...seen, caption: blankText(label, layer.name, 0, signed) };
+    if (blank && !blended) return { ...seen, caption: blankText(label, layer.name, { signed }) };
     return {
       ...seen,
       caption: `${text[signed ? "strength" : "strengthFor"]} ${formatNumber(shown)}${blended ? ` (${blended})` : ""}`,

@@ -15,8 +15,8 @@ export const DEFAULTS = Object.freeze({
 
 const CHOICES = { show: ["positive", "signed"], scale: ["own", "shared"], cells: ["smooth", "native"] };
 
-/** The most channels that fit a row. */
-export const MOST_CHANNELS = 32;
+/** The most channels that fit a row, as in payload.py. */
+export const MOST_CHANNELS = 24;
 
 /** The state as a URL hash without the "#": `layer=5c&class=cat&show=signed&...`, every key, fixed order. */
 export function encodeState(state) {

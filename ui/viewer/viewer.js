@@ -20,8 +20,8 @@
 //   runs: [{id, name, hue: "a" | "b" | "c", probabilities: [class], logits: [class], top: [{label, probability}],
 //     maps: [class][layer] {blob, at, strength, positive},          int8 H x W: value = strength * q / 127;
 //       strength is the largest absolute value, positive the largest of those above 0
-//     channels?: {layer: {height, width, blob, at, ids, peak, share: [class][k]}},  uint8 k x height x width,
-//       each plane by its own peak; cells may have been joined (averaged) to fewer than the layer has
+//     channels?: {layer: {height, width, blob, at, ids, range, share: [class][k]}},  uint8 k x height x width,
+//       each plane from its own lowest to its highest, range [k][low, high]; cells may have been joined (averaged) to fewer than the layer has
 //     gates?: {layer: {values}}}],
 //   agreement: [class][layer] number | null, samples?: [{id, label, blob}], picked?, labels?: texts of words.js (taken at the first mount),
 //   npz_blob?: index of the numbers as npz, live?: true for one of a camera's frames, which may lack maps}
@@ -432,7 +432,7 @@ class Viewer {
       part.read({ reading, label, layer, size: photo.size, signed, mix: this.#mix(run) });
     });
     const order = this.#order;
-    this.block.draw({ runs, order, blobs, layer, classIndex, signed, count: channels, lut: channelLut });
+    this.block.draw({ runs, order, blobs, layer, label, classIndex, signed, count: channels, lut: channelLut });
   }
 
   // -- The downloads -------------------------------------------------------------------------------------

@@ -91,11 +91,17 @@ export function classText(label) {
   return label.replaceAll("_", " ");
 }
 
-/** Instead of noise: that a map has nothing to show, and why. */
-export function blankText(label, layerName, strength, signed) {
+/** Instead of noise: that a map has nothing to show, and why. `strength` and `shown` as in `mapText`. */
+export function blankText(label, layerName, { strength = 0, shown = 0, signed }) {
   const first = `No evidence for ${classText(label)} at ${layerName}.`;
   if (signed || !(strength > 0)) return first;
-  return `${first} All of it speaks against (strength ${formatNumber(strength)}).`;
+  return `${first} ${shown > 0 ? "Nearly all" : "All"} of it speaks against (strength ${formatNumber(strength)}).`;
+}
+
+/** Instead of an empty row: that no channel is there to be shown, and why; without a label: none was sent. */
+export function noChannelsText(layerName, label, signed) {
+  if (!label) return `The channels of ${layerName} are not part of this view.`;
+  return `No channel of ${layerName} speaks for ${classText(label)}${signed ? ", or against it" : ""}.`;
 }
 
 /** What a photo is brought to before it is enlarged, where its network's task has smaller pictures; null: nothing. */
@@ -134,7 +140,7 @@ export function placeText(x, y, size) {
  */
 export function mapText({ label, layerName, runName, strength, shown, peak, size, signed }) {
   const subject = `${signed ? "Evidence for and against" : "Evidence for"} ${classText(label)} at layer ${layerName} in the ${runName} run`;
-  if (!peak) return `${subject}: ${blankText(label, layerName, strength, signed)}`;
+  if (!peak) return `${subject}: ${blankText(label, layerName, { strength, shown, signed })}`;
   const [column, row] = [peak.x, peak.y].map((v) => Math.round(Math.min(size - 1, Math.max(0, v))));
   const place = placeText(column, row, size);
   const measure = `${TEXT[signed ? "strength" : "strengthFor"]} ${formatNumber(shown)}`;

@@ -188,7 +188,8 @@ test("a line breaks where there is no agreement", () => {
 
 test("channels are ranked by what they add, or by how much they matter either way", () => {
   const share = [0.1, -0.4, 0.3, NaN, -0.05];
-  assert.deepEqual(rankChannels(share, false, 3), [2, 0, 4]);
+  assert.deepEqual(rankChannels(share, false, 3), [2, 0]);
+  assert.deepEqual(rankChannels(share, false, 1), [2]);
   assert.deepEqual(rankChannels(share, true, 3), [1, 2, 0]);
-  assert.deepEqual(rankChannels(share, true, 9), [1, 2, 0, 4, 3]);
+  assert.deepEqual(rankChannels(share, true, 9), [1, 2, 0, 4]);
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   blankText,
+  noChannelsText,
   classText,
   depthText,
   fileName,
@@ -84,8 +85,12 @@ test("places have everyday names", () => {
 });
 
 test("nothing to show is a sentence", () => {
-  assert.equal(blankText("cat", "5c", 0, false), "No evidence for cat at 5c.");
-  assert.equal(blankText("cat", "5c", 2.4, false), "No evidence for cat at 5c. All of it speaks against (strength 2.4).");
+  assert.equal(blankText("cat", "5c", { strength: 0, signed: false }), "No evidence for cat at 5c.");
+  assert.equal(blankText("cat", "5c", { strength: 2.4, shown: 0, signed: false }), "No evidence for cat at 5c. All of it speaks against (strength 2.4).");
+  assert.match(blankText("cat", "5c", { strength: 2.4, shown: 0.008, signed: false }), /Nearly all of it speaks against/);
+  assert.equal(noChannelsText("5c", "apple_pie", false), "No channel of 5c speaks for apple pie.");
+  assert.equal(noChannelsText("5c"), "The channels of 5c are not part of this view.");
+  assert.equal(noChannelsText("5c", "cat", true), "No channel of 5c speaks for cat, or against it.");
 });
 
 test("numbers are short, keep their width and never say more than is known", () => {
