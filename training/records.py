@@ -8,8 +8,10 @@ shards says what they hold. The only part of training that needs TensorFlow.
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +149,44 @@ class Records:
             ) from error
 
 
+@contextmanager
+def whole(pictures: Any) -> Iterator[None]:
+    """Says of shards that are streamed within that they are damaged, or gone, where they turn out to be.
+
+    Raises:
+        TrainingError: then.
+    """
+    if not isinstance(pictures, Packed):
+        yield
+        return
+    import tensorflow as tf
+
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.NotFoundError):
+        pictures.calls.rest()
+        folder = Path(pictures.files[0]).parent
+        raise TrainingError(
+            f"The shards in {folder} are damaged or gone; pack the split again, and go on with --resume."
+        ) from None
+
+
+class Calls:
+    """The calls of Python by the threads of a `tf.data` pipeline, which nobody waits for when it breaks."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def note(self) -> None:
+        """Say that there is one."""
+        self._last = time.monotonic()
+
+    def rest(self, pause: float = 1.0) -> None:
+        """Wait until there has been none for so many seconds: a process that ends in the midst of one is aborted."""
+        while (left := self._last + pause - time.monotonic()) > 0:
+            time.sleep(left)
+
+
 def _parsed(record: Any) -> dict[str, Any]:
     import tensorflow as tf
 
@@ -189,6 +229,7 @@ class Packed:
         classes: the label of each picture.
         size, fit: the square that is kept of each, see `training.data.load`.
         sha256, skipped: as in `training.data.Split`.
+        calls: those that make the views.
     """
 
     files: tuple[str, ...]
@@ -197,6 +238,7 @@ class Packed:
     fit: Fit
     sha256: str
     skipped: tuple[str, ...]
+    calls: Calls = field(default_factory=Calls, compare=False)
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -206,6 +248,7 @@ class Packed:
         import tensorflow as tf
 
         def seen(content: bytes, index: int) -> np.ndarray:
+            self.calls.note()
             picture = see(read(content), self.size, fit=self.fit)
             return source.of(picture, int(index), epoch).astype("float32")
 

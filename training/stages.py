@@ -16,7 +16,7 @@ from training.freeze import cut, joined, unfreeze
 from training.job import Job
 from training.objective import prepare
 from training.recipe import Stage
-from training.records import Packed
+from training.records import Packed, whole
 from training.setup import alone, threads, twin
 
 
@@ -67,14 +67,15 @@ class Trained:
         reseed(self.model, job.plan.seed, epoch)
         rate = float(keras.ops.convert_to_numpy(self.rest.optimizer.learning_rate))
         verbose, callbacks = progress.within(epoch, job.steps, self._say)
-        logs = self.rest.fit(
-            self._batches(epoch),
-            epochs=epoch + 1,
-            initial_epoch=epoch,
-            shuffle=False,
-            verbose=verbose,
-            callbacks=callbacks,
-        ).history
+        with whole(job.training):
+            logs = self.rest.fit(
+                self._batches(epoch),
+                epochs=epoch + 1,
+                initial_epoch=epoch,
+                shuffle=False,
+                verbose=verbose,
+                callbacks=callbacks,
+            ).history
         with alone():
             if self._judge is not self.rest:
                 self._judge.set_weights(self.rest.get_weights())

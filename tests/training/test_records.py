@@ -1,6 +1,9 @@
 """Pictures streamed from shards are the pictures held in memory."""
 
 import json
+import shutil
+import threading
+import time
 
 import keras
 import numpy as np
@@ -11,7 +14,7 @@ from tests.training import studies
 from tests.training.runs import Training, assert_same_end, same
 from tests.training.test_data import refused
 from training import __main__ as command
-from training import data, recipes, records, views
+from training import data, recipes, records, state, views
 from training.recipe import Augmentation, Stage, TrainingError
 from training.sources import with_classes
 
@@ -167,6 +170,44 @@ def test_shards_that_are_cut_short_are_one_sentence(shards, tmp_path):
     refused(str(tmp_path), "test", studies.LABELS, 32, match="damaged; pack the split again")
     (tmp_path / "test.json").write_text("{")
     refused(str(tmp_path), "test", studies.LABELS, 32, match=r"test\.json is damaged")
+
+
+def test_shards_that_break_while_they_are_trained_on_are_one_sentence_and_cost_no_epoch(shards, training, monkeypatch):
+    training.source = training.out.parent / "shards"
+    shutil.copytree(shards, training.source)
+    damaged = min(training.source.glob("train-*"))
+    good = damaged.read_bytes()
+    save = state.save
+
+    def save_and_damage(*rest):
+        save(*rest)
+        damaged.write_bytes(good[:200] + bytes([good[200] ^ 1]) + good[201:])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(state, "save", save_and_damage)
+        with pytest.raises(TrainingError, match="damaged or gone; pack the split again, and go on with --resume"):
+            training(RECIPE)
+    assert len(training.history) == 1
+    damaged.write_bytes(good)
+    training(RECIPE, resume=True)
+    assert_same_end(training, Training(training.out.parent / "whole", training.source, training.base)(RECIPE))
+
+
+def test_a_broken_pipeline_is_waited_for_until_it_calls_no_more():
+    calls = records.Calls()
+    made = []
+
+    def call() -> None:
+        for number in range(5):
+            calls.note()
+            time.sleep(0.05)
+            made.append(number)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    calls.note()
+    calls.rest(pause=0.5)
+    assert len(made) == 5
 
 
 def test_shards_that_are_missing_are_one_sentence(shards, tmp_path):
