@@ -127,8 +127,8 @@ def _load(asked: argparse.Namespace, say: Any) -> tuple[dict[str, Any], dict[str
     import models
     from models import quiet
 
-    with quiet.only_what_is_used():
-        from explain.explainer import Explainer
+    quiet.import_keras()
+    from explain.explainer import Explainer
 
     explainers, runs = {}, {}
     for name in dict.fromkeys(asked.model):

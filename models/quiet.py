@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 
+from models.errors import ModelError
+
 NEEDLESS = frozenset({"matplotlib", "pandas", "sklearn"})
 """What Keras imports where it is installed, for its own plots, tables and wrappers, which nothing here uses."""
 
@@ -52,6 +54,9 @@ def import_keras() -> None:
     """Import Keras without the lines that TensorFlow's C++ part writes to stderr whatever its log level.
 
     They come before TensorFlow reads `TF_CPP_MIN_LOG_LEVEL`, so only the file descriptor can be silenced.
+
+    Raises:
+        ModelError: if the backend that the environment names is not installed, or none.
     """
     if "keras" in sys.modules:
         return
@@ -60,6 +65,14 @@ def import_keras() -> None:
         with Path(os.devnull).open("wb") as nothing, only_what_is_used():
             os.dup2(nothing.fileno(), 2)
             import keras  # noqa: F401
+    except (ImportError, ValueError) as error:
+        backend = os.environ.get("KERAS_BACKEND")
+        if backend is None:
+            raise
+        raise ModelError(
+            f"Keras cannot be had with KERAS_BACKEND={backend} here; it knows tensorflow, jax and torch, where they "
+            "are installed."
+        ) from error
     finally:
         os.dup2(kept, 2)
         os.close(kept)

@@ -1,6 +1,7 @@
 """`python -m models`: what is there, what is known about it, and whether it can be trusted."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import keras
 import pytest
+from PIL import Image
 
 from models import Card, graphs, load, names, save
 from models import __main__ as command
@@ -247,3 +249,25 @@ def test_listing_does_not_wait_for_keras():
     code = "import sys; from models.__main__ import main; main(['list']); print('keras' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["models", "check", "cats_vs_dogs/adam"],
+        ["explain", "{photo}", "--model", "cats_vs_dogs/adam", "--out", "{out}"],
+        ["training", "train", "cats_vs_dogs/adam", "--data", ".", "--out", "{out}"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_backend_that_is_not_there_is_one_sentence(words, tmp_path):
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (32, 32)).save(photo)
+    asked = [word.format(photo=photo, out=tmp_path / "out") for word in words]
+    surroundings = os.environ | {"KERAS_BACKEND": "theano"}
+    ended = subprocess.run(
+        [sys.executable, "-m", *asked], cwd=ROOT, env=surroundings, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].startswith("Keras cannot be had with KERAS_BACKEND=theano here; it knows")
+    assert "Traceback" not in ended.stderr
