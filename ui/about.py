@@ -69,15 +69,9 @@ def page() -> None:
 def _equations() -> None:
     st.markdown("## The equations")
     words = {name: inspect.getdoc(formula) or name for name, formula in FORMULAS.items()}
-    name = st.selectbox(
-        "Formula",
-        list(words),
-        list(words).index(DEFAULT),
-        format_func=lambda name: words[name].partition(":")[0],
-        key="formula",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
+    named = {name: told.partition(":")[0] for name, told in words.items()}
+    first = list(words).index(DEFAULT)
+    name = frame.choose("formula", "Formula", list(words), first, named.__getitem__, label_visibility="collapsed")
     # As wide as the page has room for, not as the source.
     paragraphs = (" ".join(paragraph.split()) for paragraph in words[name].split("\n\n"))
     st.code("\n\n".join(paragraphs), language=None, wrap_lines=True)

@@ -102,12 +102,12 @@ def _take_in(place: Any, source: str, content: bytes | None) -> tuple[str, tuple
     # The choice of runs knows models by their titles.
     guest.title = next(one for one in (guest.title, *(f"{guest.title} {n}" for n in range(2, 9))) if one not in taken)
     kept()[name] = guest
-    st.session_state["right"] = name
+    st.query_params["right"] = guest.title
     left = st.session_state["left"]
     beside = full_name(st.session_state["task"], left)
     alone = not _alike(name, beside)
     if alone:
-        st.session_state["left"] = left = name
+        st.query_params["left"], left = guest.title, name
     for old in [other for other in kept() if other not in (name, left)][: len(kept()) - MOST_KEPT]:
         del kept()[old]
     words = f"alone: its layers, size or classes are not those of {runs.title(beside)}" if alone else "on the right"

@@ -1,6 +1,6 @@
 """What all pages share: the line with the name, the way from one page to another, and the task."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ PAGES = {"look.py": "Look", "curves.py": "Curves", "errors.py": "Errors", "about
 @contextmanager
 def toolbar() -> Iterator[None]:
     """One line: the name, the way to the other pages, then the page's own controls."""
-    words = _words(_asked()) if runs.tasks() else {}
+    words = _words()
     with st.container(horizontal=True, key="toolbar", vertical_alignment="center"):
         st.html('<h1 class="parallax-brand">Parallax</h1>', width="content")
         with st.container(horizontal=True, key="pages", width="content"):
@@ -25,35 +25,44 @@ def toolbar() -> Iterator[None]:
 
 
 def choose_task(**looks: Any) -> str:
-    """The task that pages show; the address names it, by its title or as the command line does."""
-    task = _asked()
-    if st.query_params.get("task") not in (None, task, runs.task_title(task)):
-        # Only then: whenever Streamlit writes the words of an address anew, it drops what stands behind the #.
-        _write(task)
-    # The address alone remembers it. A word that Streamlit binds to a choice is taken out on the way to another page.
-    st.session_state["task"] = task
+    """The task that pages show."""
     looks = {"label_visibility": "collapsed", "width": 220} | looks
-    return st.selectbox("Task", runs.tasks(), format_func=runs.task_title, key="task", on_change=_take, **looks)
+    return choose("task", "Task", runs.tasks(), named=runs.task_title, **looks)
 
 
-def _asked() -> str:
-    """The task that the address names, or the first."""
-    asked, known = st.query_params.get("task"), runs.tasks()
-    return next((task for task in known if asked in (task, runs.task_title(task))), known[0] if known else "")
+def choose(
+    word: str, label: str, options: Sequence[str], first: int = 0, named: Callable[[str], str] = str, **looks: Any
+) -> str:
+    """One of the options, the one at `first` unless the address names another: as it is shown, or by itself.
+
+    The address alone remembers it. A word that Streamlit binds to a choice is taken out on the way to another page and
+    where it says what is shown anyway; and whenever Streamlit writes the words of an address anew, it drops what stands
+    behind the #. So they are written when another choice is made, or none is meant.
+    """
+    chosen = _asked(word, options, first, named)
+    if st.query_params.get(word) not in (None, chosen, named(chosen)):
+        st.query_params.pop(word)
+    st.session_state[word] = chosen
+    return st.selectbox(
+        label, options, key=word, format_func=named, on_change=_take, args=(word, options[first], named), **looks
+    )
 
 
-def _words(task: str) -> dict[str, str]:
-    """What an address says of a task: of the first one nothing."""
-    return {"task": runs.task_title(task)} if task not in runs.tasks()[:1] else {}
+def _asked(word: str, options: Sequence[str], first: int, named: Callable[[str], str]) -> str:
+    asked = st.query_params.get(word)
+    return next((option for option in options if asked in (option, named(option))), options[first])
 
 
-def _write(task: str) -> None:
-    word = _words(task).get("task")
-    if word is None:
-        st.query_params.pop("task", None)
-    elif word != st.query_params.get("task"):
-        st.query_params["task"] = word
+def _take(word: str, default: str, named: Callable[[str], str]) -> None:
+    chosen = st.session_state[word]
+    if chosen == default:
+        st.query_params.pop(word, None)
+    else:
+        st.query_params[word] = named(chosen)
 
 
-def _take() -> None:
-    _write(st.session_state["task"])
+def _words() -> dict[str, str]:
+    """What an address says of the task that is asked for: of the first one nothing."""
+    tasks = runs.tasks()
+    task = _asked("task", tasks, 0, runs.task_title) if tasks else ""
+    return {"task": runs.task_title(task)} if task not in tasks[:1] and task else {}

@@ -160,18 +160,15 @@ def _choose_runs() -> tuple[str, list[str]]:
     with choice:
         task = frame.choose_task(label_visibility="visible", width="stretch")
         names = [name.split("/")[1] for name in runs.runs_of(task)] + list(bring.kept())
-        sides: dict[str, Any] = {"format_func": bring.title, "bind": "query-params"}
-        left = st.selectbox("Left", names, key="left", **sides)
-        # The second run is the first choice on the right.
-        right = st.selectbox("Right", names[1:] + names[:1], key="right", **sides)
+        left = frame.choose("left", "Left", names, named=bring.title)
+        right = frame.choose("right", "Right", names, min(1, len(names) - 1), named=bring.title)
     return task, list(dict.fromkeys(bring.full_name(task, name) for name in (left, right)))
 
 
 def _choose_method() -> str:
     """One of the formulas that cost no more than a pass."""
     names = list(FORMULAS)
-    options: dict[str, Any] = {"key": "method", "bind": "query-params", "label_visibility": "collapsed", "width": 160}
-    return st.selectbox("Method", names, names.index(DEFAULT), format_func=title, **options)
+    return frame.choose("method", "Method", names, names.index(DEFAULT), title, label_visibility="collapsed", width=160)
 
 
 # -- What is drawn -------------------------------------------------------------------------------------------

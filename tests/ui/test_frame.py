@@ -44,3 +44,32 @@ def test_a_picture_of_the_errors_page_opens_in_its_task(task):
     meta, _ = errors.contents(task, errors.STUDIES / f"{task}_errors")
     pictures = [picture for group in meta["groups"] for picture in group["pictures"]]
     assert chosen(pictures[0]["href"]) == chosen(pictures[-1]["href"]) == task
+
+
+def chooser() -> None:
+    from ui import frame
+
+    frame.choose("left", "Left", ["sgd", "adam", "adam-seed1"], 1, str.upper)
+
+
+@pytest.mark.parametrize(
+    ("said", "chosen", "kept"),
+    [
+        ("", "adam", ""),
+        ("adam", "adam", "adam"),
+        ("ADAM-SEED1", "adam-seed1", "ADAM-SEED1"),
+        # A run of another task, say: no address shall go on naming what is not shown.
+        ("cnn1", "adam", ""),
+    ],
+)
+def test_a_choice_is_what_the_address_says_and_the_address_says_what_is_chosen(said, chosen, kept):
+    app = AppTest.from_function(chooser, default_timeout=60)
+    app.query_params |= {"left": said} if said else {}
+    app.run()
+    assert app.selectbox[0].value == chosen
+    assert "".join(app.query_params.get("left", "")) == kept
+    app.selectbox[0].select("sgd").run()
+    assert "".join(app.query_params["left"]) == "SGD"
+    app.selectbox[0].select("adam").run()
+    assert app.selectbox[0].value == "adam"
+    assert "left" not in app.query_params
