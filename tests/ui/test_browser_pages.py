@@ -135,3 +135,14 @@ def test_one_task_on_every_page_until_it_is_changed_and_one_step_back_for_each_p
     assert "task=" not in page.url
     # Streamlit looks for its server below the page's own address first.
     tab.errors.clear()
+
+
+def test_the_view_stays_out_of_the_next_page_s_address(look):
+    tab = look("/#layer=5c")
+    tab.at("5c")
+    tab.depth.press("ArrowLeft")
+    tab.page.evaluate("document.querySelector('a[href*=curves]').click()")
+    expect(tab.page).to_have_url(re.compile("/curves"))
+    # Longer than the viewer waits before it tells its state.
+    tab.page.wait_for_timeout(600)
+    assert "#" not in tab.page.url

@@ -34,7 +34,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     view.update({ meta: { busy: "Looking at the photograph", picked: id } });
     setTriggerValue("pick", id);
   };
-  const on = { state: (_, hash) => writeAddress(hash), pick };
+  const page = location.pathname;
+  // The viewer tells its state a little later: by then the address may be another page's.
+  const on = { state: (_, hash) => location.pathname === page && writeAddress(hash), pick };
   view = mount(parentElement, { meta, blobs, state: readAddress(), on });
 }
 """
