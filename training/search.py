@@ -7,6 +7,7 @@ trial is evaluated on the test split, once all are done.
 """
 
 import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -56,8 +57,8 @@ def search(
         The rows, best first.
 
     Raises:
-        TrainingError: if the recipe has no search, the data are not usable, no trial is asked for, or every trial
-            failed.
+        TrainingError: if the recipe has no search, the data are not usable, no trial is asked for, every trial
+            failed, or what is kept of earlier ones is damaged.
     """
     space = recipe.search
     if space is None:
@@ -71,16 +72,21 @@ def search(
     recipe = recipe.of(plan)
     training, validation, test = (load(source, split, recipe) for split in ("train", "validation", "test"))
     digests = [split.sha256 for split in (training, validation, test)]
-    tuner = keras_tuner.RandomSearch(
-        _network(recipe, space, plan.seed, training, validation, say),
-        objective=keras_tuner.Objective("val_accuracy", "max"),
-        max_trials=trials,
-        seed=plan.seed,
-        directory=str(out),
-        # Of other pictures nothing is known yet, and what was tried with these stays.
-        project_name=f"{recipe.task}-{hashlib.sha256(':'.join(digests).encode()).hexdigest()[:8]}",
-        max_retries_per_trial=0,
-    )
+    # Of other pictures nothing is known yet, and what was tried with these stays.
+    project = f"{recipe.task}-{hashlib.sha256(':'.join(digests).encode()).hexdigest()[:8]}"
+    try:
+        tuner = keras_tuner.RandomSearch(
+            _network(recipe, space, plan.seed, training, validation, say),
+            objective=keras_tuner.Objective("val_accuracy", "max"),
+            max_trials=trials,
+            seed=plan.seed,
+            directory=str(out),
+            project_name=project,
+            max_retries_per_trial=0,
+        )
+    except json.JSONDecodeError as error:
+        # KerasTuner writes its files in place: a search that was killed may leave half of one.
+        raise TrainingError(f"What {out / project} holds of a search is damaged; remove it and search anew.") from error
     if len(_done(tuner)) < trials:
         tuner.search(verbose=0)
     done = _done(tuner)

@@ -81,6 +81,16 @@ def test_a_trial_says_what_it_tries_and_every_epoch(searched):
     assert len(epochs) == trained
 
 
+@pytest.mark.parametrize("name", ["oracle.json", "trial_*/trial.json"])
+def test_a_search_that_was_killed_while_it_wrote_is_one_sentence(recipe, hub_folder, tmp_path, name):
+    out, table = tmp_path / "trials", tmp_path / "search.csv"
+    search.search(recipe, str(hub_folder), 1, out, table, say=lambda line: None)
+    kept = next(out.glob(f"*/{name}"))
+    kept.write_bytes(kept.read_bytes()[:40])
+    with pytest.raises(TrainingError, match=r"trials.\S+ holds of a search is damaged; remove it"):
+        search.search(recipe, str(hub_folder), 2, out, table, say=lambda line: None)
+
+
 def _interrupt(line: str) -> None:
     raise KeyboardInterrupt
 
