@@ -82,6 +82,15 @@ def test_naming_what_is_shown_anyway_costs_nothing_of_what_the_address_says_besi
     expect(tab.page).to_have_url(re.compile("#layer=5c&class=dog&show=signed"))
 
 
+def test_a_photograph_that_is_there_already_keeps_the_view(look):
+    tab = look("/#layer=5c&class=dog")
+    expect(tab.page).to_have_url(re.compile("#layer=5c&class=dog&show="))
+    # Longer than the viewer waits before it tells its state.
+    tab.page.wait_for_timeout(600)
+    tab.button("chelsea").click()
+    expect(tab.page).to_have_url(re.compile(r"photo=chelsea#layer=5c&class=dog&show="))
+
+
 def test_strange_words_in_the_address_give_the_default(look):
     tab = look(
         "/?photo=../../etc/passwd&task=unknown&left=nobody&right=%3Cb%3E#layer=9z&class=cow&show=loud&channels=x"

@@ -21,7 +21,8 @@
 //     maps: [class][layer] {blob, at, strength, positive},          int8 H x W: value = strength * q / 127;
 //       strength is the largest absolute value, positive the largest of those above 0
 //     channels?: {layer: {height, width, blob, at, ids, range, share: [class][k]}},  uint8 k x height x width,
-//       each plane from its own lowest to its highest, range [k][low, high]; cells may have been joined (averaged) to fewer than the layer has
+//       each plane from its own lowest to its highest, range [k][low, high]; cells may have been joined (averaged) to
+//       fewer than the layer has
 //     gates?: {layer: {values}}}],
 //   agreement: [class][layer] number | null, samples?: [{id, label, blob}], picked?, labels?: texts of words.js (taken at the first mount),
 //   npz_blob?: index of the numbers as npz, live?: true for one of a camera's frames, which may lack maps}
@@ -102,7 +103,11 @@ class Viewer {
     if (meta) {
       this.#busy(meta.busy);
       if (meta.runs?.length && meta.key !== this.#key) this.#load(meta, blobs);
-      else if (this.#scene) this.seen.picked(meta.picked);
+      else if (this.#scene) {
+        this.seen.picked(meta.picked);
+        // Whoever sends the same once more may have written the address meanwhile, without the state.
+        this.#tell();
+      }
       else if (meta.photo) this.#preview(meta, blobs);
     }
     if (state) this.#set(state);
