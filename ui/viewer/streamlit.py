@@ -13,6 +13,7 @@ from ui.viewer.payload import Payload
 ADAPTER = """
 let view;
 let tell;
+let page;
 watchAddress((state) => view?.update({ state }));
 
 // A server that was started again knows nothing of this page, and Streamlit would wait for a click; a photograph that
@@ -34,7 +35,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     view.update({ meta: { busy: "Looking at the photograph", picked: id } });
     setTriggerValue("pick", id);
   };
-  const page = location.pathname;
+  page ??= location.pathname;
   // The viewer tells its state a little later: by then the address may be another page's.
   const on = { state: (_, hash) => location.pathname === page && writeAddress(hash), pick };
   view = mount(parentElement, { meta, blobs, state: readAddress(), on });
