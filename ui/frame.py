@@ -64,5 +64,7 @@ def _take(word: str, default: str, named: Callable[[str], str]) -> None:
 def _words() -> dict[str, str]:
     """What an address says of the task that is asked for: of the first one nothing."""
     tasks = runs.tasks()
-    task = _asked("task", tasks, 0, runs.task_title) if tasks else ""
-    return {"task": runs.task_title(task)} if task not in tasks[:1] and task else {}
+    if not tasks:
+        return {}
+    task = _asked("task", tasks, 0, runs.task_title)
+    return {} if task == tasks[0] else {"task": runs.task_title(task)}
