@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from models import store
@@ -69,28 +70,47 @@ def write(name: str, repo: str, folder: Path, license: str | None = None) -> Car
     Args:
         name: `<task>/<run>`, a folder with a card, or `hf://user/repo[@revision]`.
         repo: `user/repo`, which the model card names.
-        folder: where to; files of the same names are replaced.
+        folder: where to; what was written of the same run before is replaced.
         license: the Hub's short name of the licence, if the run has one.
 
     Raises:
-        ModelError: if the run is missing or is not what its card says, or cannot be written.
+        ModelError: if the run is missing or is not what its card says, the folder holds files of somebody else, or it
+            cannot be written.
     """
     source = store.resolve(name)
     if not (source / "card.json").is_file():
         raise ModelError(f"{name} has no card, and nothing is published without one.")
     run = store.load(source)
+    if folder.resolve() == source.resolve() or not _is_free(folder, run.card):
+        raise ModelError(
+            f"{folder} holds files that are not of {run.card.name} as it was published; name another folder."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_network(run.model, folder)
-        for file in ("card.json", "history.csv", store.WEIGHTS):
-            if (source / file).is_file():
-                shutil.copyfile(source / file, folder / file)
-        labels = json.dumps(run.labels, indent=2, ensure_ascii=False)
-        (folder / "labels.json").write_text(labels + "\n", encoding="utf-8")
-        (folder / "README.md").write_text(str(page(run.card, repo, license)), encoding="utf-8")
+        with TemporaryDirectory(prefix=".publish-", dir=folder) as temporary:
+            made = Path(temporary, "run")
+            _write_network(run.model, made)
+            for file in ("card.json", "history.csv", store.WEIGHTS):
+                if (source / file).is_file():
+                    shutil.copyfile(source / file, made / file)
+            labels = json.dumps(run.labels, indent=2, ensure_ascii=False)
+            (made / "labels.json").write_text(labels + "\n", encoding="utf-8")
+            (made / "README.md").write_text(str(page(run.card, repo, license)), encoding="utf-8")
+            for file in FILES:
+                if (made / file).is_file():
+                    (made / file).replace(folder / file)
     except OSError as error:
         raise ModelError(f"{folder} cannot be written: {error.strerror or error}.") from error
     return run.card
+
+
+def _is_free(folder: Path, card: Card) -> bool:
+    """Whether nothing is lost in a folder: a run's own has no labels.json, and its weights are not made again."""
+    there = [file for file in FILES if (folder / file).exists()]
+    try:
+        return not there or ("labels.json" in there and Card.read(folder / "card.json").name == card.name)
+    except ModelError:
+        return False
 
 
 def _write_network(model: Any, folder: Path) -> None:

@@ -144,6 +144,30 @@ def test_only_the_repository_s_own_files_are_uploaded(capfd, server, folder, tmp
     assert "secret.txt" not in files
 
 
+@pytest.mark.parametrize("whose", ["the run's own", "a project's", "another run's"])
+def test_what_somebody_else_has_in_the_folder_stays(capfd, folder, tmp_path, whose):
+    theirs = tmp_path / "theirs"
+    if whose == "a project's":
+        theirs.mkdir()
+        (theirs / "README.md").write_text("mine")
+    else:
+        shutil.copytree(folder, theirs)
+    source = theirs if whose == "the run's own" else folder
+    if whose == "another run's":
+        (theirs / "labels.json").write_text("[]")
+        card = Card.read(theirs / "card.json")
+        Card(**vars(card) | {"run": "sgd"}).write(theirs / "card.json")
+    before = {path.name: path.read_bytes() for path in theirs.iterdir()}
+    said = refused(capfd, "publish", source, "somebody/run", "--dry-run", "--out", theirs)
+    assert "name another folder" in said
+    assert {path.name: path.read_bytes() for path in theirs.iterdir()} == before
+
+
+def test_the_same_folder_is_written_again(capfd, folder, tmp_path):
+    for _ in range(2):
+        done(capfd, "publish", folder, "somebody/run", "--dry-run", "--out", tmp_path / "out")
+
+
 @pytest.mark.parametrize("repo", ["other/theirs", "other/new"])
 def test_somebody_else_s_repository_is_one_sentence(capfd, server, folder, repo):
     assert f"{repo} on the Hub is not yours to write" in refused(capfd, "publish", folder, repo)
