@@ -70,6 +70,14 @@ def test_keys(still):
     expect(tab.button("Play through the layers")).to_be_visible()
 
 
+def test_keys_go_on_after_a_click_on_a_picture_or_beside_it(still):
+    tab = still()
+    for place, layer in ((tab.evidence("SGD"), "7a"), (tab.page.get_by_test_id("stMain"), "6d")):
+        place.click(position={"x": 4, "y": 100})
+        tab.page.keyboard.press("ArrowLeft")
+        tab.at(layer)
+
+
 @pytest.mark.parametrize(("cells", "show"), [("smooth", "positive"), ("smooth", "signed"), ("native", "signed")])
 def test_the_canvas_shows_the_maps_where_their_cells_look(still, explainers, cells, show):
     """Against the tape's maps drawn by explain.render, and against the place where a plain resize would draw them."""

@@ -10,10 +10,11 @@ export function keyAction(key) {
 
 /**
  * True when a key pressed on `target` is the viewer's to answer. Text fields keep their keys, range inputs their
- * arrows, buttons their space bar; outside of the viewer only the bare page counts.
+ * arrows, buttons their space bar; outside of the viewer only the bare page counts, or what scrolls in its place: a
+ * click on a picture gives that the focus.
  */
 export function isOurs(action, target, inside) {
-  if (!inside && !["BODY", "HTML"].includes(target.tagName)) return false;
+  if (!inside && !["BODY", "HTML", "MAIN"].includes(target.tagName)) return false;
   if (target.isContentEditable || ["TEXTAREA", "SELECT"].includes(target.tagName)) return false;
   if (target.tagName === "INPUT") return target.type === "range" && !action.move;
   return !(target.tagName === "BUTTON" && action.play);
