@@ -1,0 +1,76 @@
+"""Long names of runs and classes: what is said beside them stays where it can be read."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from ui.viewer import bundle
+
+pytestmark = pytest.mark.browser
+
+SIZES = {
+    "desk": {"width": 1280, "height": 720},
+    "tablet": {"width": 700, "height": 900},
+    "phone": {"width": 390, "height": 844},
+}
+CLASSES = ("grilled_cheese_sandwich_with_tomato_soup", "pulled_pork_sandwich", "pie")
+
+
+@pytest.fixture(params=SIZES)
+def viewer(request, browser):
+    """Mounts the viewer alone, with runs of these names that are sure of the class with the longest one."""
+    page = browser.new_page(viewport=SIZES[request.param])
+
+    def mount(*names):
+        page.set_content('<meta name="viewport" content="width=device-width"><main></main>')
+        page.add_style_tag(content=bundle.style())
+        page.add_script_tag(type="module", content=f"{bundle.script()}\nglobalThis.mount = mount")
+        page.wait_for_function("'mount' in globalThis")
+        page.evaluate(
+            """([meta, blobs]) => {
+              mount(document.querySelector("main"), { meta, blobs: blobs.map((blob) => Uint8Array.from(blob)) });
+            }""",
+            [_meta(names), [list(_photo()), [127]]],
+        )
+        page.wait_for_selector(".parallax[data-ready='1']")
+        return page
+
+    yield mount
+    page.close()
+
+
+def _photo():
+    file = io.BytesIO()
+    Image.new("RGB", (32, 32), "teal").save(file, "PNG")
+    return file.getvalue()
+
+
+def _meta(names):
+    layer = {"name": "top", "shape": [1, 1, 8], "stride": 32, "offset": 15.5, "receptive_field": 99, "block": None}
+    numbers = {"probabilities": [0.9996, 0.0003, 0.0001], "logits": [9, 1, 0]}
+    told = numbers | {"top": [{"label": CLASSES[0], "probability": 0.9996}]}
+    told |= {"maps": [[{"blob": 1, "at": 0, "strength": 1, "positive": 1}]] * len(CLASSES)}
+    return {
+        "key": "names",
+        "photo": {"name": "teal.png", "blob": 0, "size": 32, "width": 32, "height": 32},
+        "task": "food101",
+        "classes": [{"label": label, "index": index} for index, label in enumerate(CLASSES)],
+        "layers": [layer],
+        "runs": [{"id": f"food101/{k}", "name": name, "hue": "abc"[k]} | told for k, name in enumerate(names)],
+        "agreement": [[0.5]] * len(CLASSES),
+    }
+
+
+def _boxes(nodes):
+    return nodes.evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect()).map(({ left, right, top, bottom }) => ({ left, right, top, bottom }))"
+    )
+
+
+def test_percentages_stay_beside_long_class_names(viewer):
+    page = viewer("SGD", "Adam")
+    [box] = _boxes(page.locator(".px-classes"))
+    numbers = _boxes(page.locator(".px-class .px-number"))
+    assert len(numbers) == 6
+    assert all(box["left"] < number["left"] and number["right"] <= box["right"] for number in numbers)
