@@ -56,6 +56,16 @@ def test_no_table_of_many_classes_makes_its_page_wider(chart):
     assert 0 < rightmost(page.locator(".pe-pairs .pe-count")) <= 375
 
 
+def test_the_page_ends_where_the_errors_end(chart):
+    meta, _ = errors.contents("food101", errors.STUDIES / "food101_errors")
+    page = chart("errors.js", "meta => mountErrors(document.querySelector('main'), { meta, blobs: [] })", meta)
+    # Where there is room, the pictures scroll by themselves; the words for screen readers among them once did not.
+    page.set_viewport_size({"width": 1280, "height": 720})
+    expect(page.locator(".pe-gallery")).to_have_css("overflow-y", "auto")
+    end = page.locator(".pe").evaluate("one => one.getBoundingClientRect().bottom")
+    assert page.evaluate("document.documentElement.scrollHeight") <= max(720, end) + 20
+
+
 def test_no_value_beside_the_cursor_is_cut(chart):
     meta = curves.meta("cats_vs_dogs")
     state = {"runs": [run["id"] for run in meta["runs"]]}
