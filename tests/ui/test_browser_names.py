@@ -63,9 +63,7 @@ def _meta(names):
 
 
 def _boxes(nodes):
-    return nodes.evaluate_all(
-        "all => all.map(one => one.getBoundingClientRect()).map(({ left, right, top, bottom }) => ({ left, right, top, bottom }))"
-    )
+    return nodes.evaluate_all("all => all.map((one) => one.getBoundingClientRect().toJSON())")
 
 
 def test_percentages_stay_beside_long_class_names(viewer):
@@ -74,3 +72,14 @@ def test_percentages_stay_beside_long_class_names(viewer):
     numbers = _boxes(page.locator(".px-class .px-number"))
     assert len(numbers) == 6
     assert all(box["left"] < number["left"] and number["right"] <= box["right"] for number in numbers)
+
+
+def test_the_head_of_a_panel_says_the_whole_run_and_how_likely_however_long_the_class(viewer):
+    page = viewer("SGD seed 1", "Adam study")
+    for head, name, likely in zip(
+        *(_boxes(page.locator(f".px-run {part}")) for part in (".px-head", ".px-name", ".px-probability")), strict=True
+    ):
+        assert head["left"] <= name["left"] and likely["right"] <= head["right"]
+    assert page.locator(".px-run .px-name").evaluate_all(
+        "all => all.every((one) => one.scrollWidth <= one.clientWidth)"
+    )
