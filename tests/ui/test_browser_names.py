@@ -83,3 +83,10 @@ def test_the_head_of_a_panel_says_the_whole_run_and_how_likely_however_long_the_
     assert page.locator(".px-run .px-name").evaluate_all(
         "all => all.every((one) => one.scrollWidth <= one.clientWidth)"
     )
+
+
+def test_the_head_of_a_panel_keeps_to_its_place(viewer):
+    page = viewer("SGD seed 1", "Adam study")
+    heads, names, squares = (_boxes(page.locator(f".px-run {part}")) for part in (".px-head", ".px-name", ".px-square"))
+    for head, name, square in zip(heads, names, squares, strict=True):
+        assert head["top"] <= name["top"] and head["bottom"] <= square["top"]
