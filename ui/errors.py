@@ -100,9 +100,15 @@ def contents(task: str, folder: Path) -> tuple[dict[str, Any], list[bytes]]:
             {
                 "id": "wrong",
                 "title": "Most confidently wrong",
+                "of": summary["both_wrong"] + summary["one_wrong"],
                 "pictures": [picture(row, parting.get(row["sha256"], "")) for row in wrong],
             },
-            {"id": "one", "title": "Exactly one wrong", "pictures": [picture(row, row["layer"]) for row in one]},
+            {
+                "id": "one",
+                "title": "Exactly one wrong",
+                "of": summary["one_wrong"],
+                "pictures": [picture(row, row["layer"]) for row in one],
+            },
         ],
     }
     return meta, blobs

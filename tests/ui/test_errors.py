@@ -89,6 +89,16 @@ def test_without_a_folder_the_page_says_so_and_shows_the_numbers(monkeypatch):
         assert "layer=" in one["href"]
 
 
+def test_a_group_says_of_how_many_pictures_it_shows_the_first():
+    folder = errors.STUDIES / "food101_errors"
+    groups = errors.contents("food101", folder)[0]["groups"]
+    summary = json.loads((folder / "summary.json").read_text())
+    assert [(group["of"], len(group["pictures"])) for group in groups] == [
+        (summary["both_wrong"] + summary["one_wrong"], 100),
+        (summary["one_wrong"], 100),
+    ]
+
+
 def test_a_class_has_one_name_on_the_whole_page():
     meta, _ = errors.contents("food101", errors.STUDIES / "food101_errors")
     pictures = [picture for group in meta["groups"] for picture in group["pictures"]]

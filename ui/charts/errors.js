@@ -5,7 +5,7 @@
 //   meta = {key, task, labels, n, split, both_wrong, one_wrong, without: why there are no pictures or "",
 //     runs: [{id, name, hue, accuracy, confusion: [true class][answer]}],   two of them
 //     classes: [{label, support, precision: [run], recall: [run], f1: [run]}],
-//     groups: [{id, title, pictures: [{name, label, href, blob: number | null, note,
+//     groups: [{id, title, of: how many there are, pictures: [{name, label, href, blob: number | null, note,
 //       answers: [{label, probability, right}]}]}]}
 import { tableBytes } from "../viewer/draw.js";
 import { el, press, ring, segments, setText, svg } from "../viewer/parts.js";
@@ -59,6 +59,12 @@ export function sorted(classes, column) {
   if (column === "label") return [...classes].sort((a, b) => a.label.localeCompare(b.label));
   if (column === "apart") return [...classes].sort((a, b) => apart(b) - apart(a));
   return [...classes].sort((a, b) => Math.min(...a[column]) - Math.min(...b[column]));
+}
+
+/** A group with the number of its pictures, and of how many they are the first. */
+export function groupText({ title, of, pictures }) {
+  const shown = pictures.length;
+  return `${title} (${shown < of ? `${shown} of ${of.toLocaleString("en")}` : shown})`;
 }
 
 /** Black or white, whichever has the higher contrast on a colour: 4.58 : 1 or more, and WCAG AA asks for 4.5. */
@@ -279,7 +285,7 @@ class Errors {
       list.replaceChildren(...pictures.map((picture) => this.#card(picture)));
       if (!pictures.length) list.append(el("li", { class: "px-quiet", text: "None." }));
     };
-    const tabs = segments("Pictures", groups.map(({ id, title, pictures }) => [id, `${title} (${pictures.length})`]), show);
+    const tabs = segments("Pictures", groups.map((group) => [group.id, groupText(group)]), show);
     show(this.#group);
     return el("div", {}, tabs, without ? el("p", { class: "pe-without", text: without }) : null, list);
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { confused, inkOn, shares, sorted, worded } from "../../../ui/charts/errors.js";
+import { confused, groupText, inkOn, shares, sorted, worded } from "../../../ui/charts/errors.js";
 
 test("each row is shares of its own class", () => {
   assert.deepEqual(shares([[3, 1], [0, 0]]), [[0.75, 0.25], [0, 0]]);
@@ -13,6 +13,12 @@ test("what is taken for what most often, both runs together, right answers left 
     { from: 1, to: 0, counts: [4, 2] },
     { from: 0, to: 2, counts: [0, 2] },
   ]);
+});
+
+test("a group that is not all there says of how many it is the first", () => {
+  const pictures = Array(100).fill({});
+  assert.equal(groupText({ title: "Exactly one wrong", of: 1267, pictures }), "Exactly one wrong (100 of 1,267)");
+  assert.equal(groupText({ title: "Exactly one wrong", of: 100, pictures }), "Exactly one wrong (100)");
 });
 
 test("the number of a cell is black or white, whichever has the higher contrast", () => {
