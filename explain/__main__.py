@@ -20,7 +20,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from explain import photo
-from explain.errors import ExplainError
+from explain.errors import ExplainError, TargetError
 from explain.methods import DEFAULT, check_methods
 
 VERSIONS = ("keras", "tensorflow-cpu", "tensorflow", "openvino", "numpy", "pillow")
@@ -100,11 +100,12 @@ def _explain(asked: argparse.Namespace) -> int:
     paths = [path for path in paths if path not in unreadable]
     if not paths:
         return 2
-    explainers, runs = _load(asked, say)
     methods = _methods(asked)
+    check_methods(methods)
+    explainers, runs = _load(asked, say)
     taken: set[str] = set()
     for number, path in enumerate(paths, 1):
-        folder = asked.out / _free_name(path.stem, taken)
+        folder = _free_folder(asked.out, path, set(runs), taken)
         found = _explain_one(path, folder, asked.target, methods, asked.anatomy, explainers, runs)
         answers = ", ".join(f"{name} {one.top} {one.probabilities.max():.1%}" for name, one in found.items())
         say(f"{number} of {len(paths)}  {path.name}: {answers}  -> {folder}")
@@ -130,20 +131,34 @@ def _load(asked: argparse.Namespace, say: Any) -> tuple[dict[str, Any], dict[str
     quiet.import_keras()
     from explain.explainer import Explainer
 
-    explainers, runs = {}, {}
+    runs: dict[str, Any] = {}
     for name in dict.fromkeys(asked.model):
         say(f"loading {name}")
         run = models.load(name)
-        runs[run.name] = run
-        explainers[run.name] = Explainer(
+        runs[_free_name(run.name, set(runs))] = run
+    labelled = [run.labels for run in runs.values() if not _is_numbered(run.labels)]
+    explainers: dict[str, Any] = {}
+    for name, run in runs.items():
+        # Classes that are only numbered take the names that stand beside them.
+        same = (labels for labels in labelled if _is_numbered(run.labels) and len(labels) == len(run.labels))
+        explainers[name] = Explainer(
             run.model,
-            labels=run.labels,
+            labels=next(same, run.labels),
             engine=asked.engine,
             layers=asked.layers,
             fit=run.card.preprocessing.get("fit", "crop"),
             source_size=run.card.preprocessing.get("source_size"),
         )
+    (first_name, first), *others = explainers.items()
+    for name, one in others:
+        if _cells(one) != _cells(first):
+            raise ExplainError(f"{first_name} and {name} have other layers, so their maps cannot stand side by side.")
     return explainers, runs
+
+
+def _cells(explainer: Any) -> list[tuple[Any, ...]]:
+    """What two networks' layers must share to stand side by side; Keras numbers the names of layers as they come."""
+    return [(layer.shape[:2], layer.stride, layer.offset) for layer in explainer.layers]
 
 
 def _explain_one(
@@ -160,7 +175,14 @@ def _explain_one(
     started = time.perf_counter()
     picture = photo.read(path)
     first = next(iter(explainers.values()))
-    wanted = [_target(one) for one in targets] if targets else [int(first.probabilities(picture).argmax())]
+    likeliest = [first.labels[first.probabilities(picture).argmax()]]
+    wanted = list(dict.fromkeys(_target(one, first.labels) for one in targets or likeliest))
+    for name, one in explainers.items():
+        if strangers := [label for label in wanted if label not in one.labels]:
+            raise ExplainError(
+                f"{name} knows no class {strangers[0]!r}, which {next(iter(explainers))} tells apart: "
+                "only maps of one class can stand side by side."
+            )
     found = {name: one(picture, targets=wanted, methods=methods) for name, one in explainers.items()}
     anatomies = {
         name: {block: one.anatomy(picture, block, wanted[0]) for block in blocks} for name, one in explainers.items()
@@ -177,17 +199,49 @@ def _explain_one(
     return found
 
 
-def _target(text: str) -> str | int:
-    return int(text) if text.isdigit() else text
+def _target(text: str, labels: tuple[str, ...]) -> str:
+    """The label that is meant: by itself, or by its number."""
+    if text not in labels and text.isdecimal() and int(text) < len(labels):
+        return labels[int(text)]
+    if text not in labels:
+        raise TargetError.unknown(text, labels)
+    return text
 
 
-def _free_name(stem: str, taken: set[str]) -> str:
-    plain = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "image"
+def _is_numbered(labels: tuple[str, ...]) -> bool:
+    return labels == tuple(map(str, range(len(labels))))
+
+
+def _free_folder(out: Path, path: Path, names: set[str], taken: set[str]) -> Path:
+    """A folder that holds nothing but what the same photograph and runs have written before."""
+    plain = re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") or "image"
+    others = set(taken)
+    while True:
+        name = _free_name(plain, others)
+        if not (out / name).exists() or _written(out / name) == (_sha256(path), names):
+            taken.add(name)
+            return out / name
+        others.add(name)
+
+
+def _free_name(plain: str, taken: set[str]) -> str:
     name, number = plain, 2
     while name in taken:
         name, number = f"{plain}-{number}", number + 1
-    taken.add(name)
     return name
+
+
+def _written(folder: Path) -> tuple[str, set[str]] | None:
+    """Of which photograph and which runs a folder holds the results, as its manifest says."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        return manifest["image"]["sha256"], set(manifest["models"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _write_numbers(path: Path, found: Any, anatomies: dict[str, Any]) -> None:
@@ -224,7 +278,7 @@ def _manifest(
     return {
         "image": {
             "name": path.name,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "sha256": _sha256(path),
             "width": picture.width,
             "height": picture.height,
         },
@@ -268,10 +322,13 @@ def _export(asked: argparse.Namespace) -> int:
     import onnx
 
     import models
-    from explain import graph
+    from models import quiet
 
     methods = _methods(asked)
     check_methods(methods)
+    quiet.import_keras()
+    from explain import graph
+
     run = models.load(asked.model)
     graph_of_run = graph.write(
         run.model, run.input_size, outputs="maps", labels=run.labels, half=asked.half, methods=methods

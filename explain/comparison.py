@@ -21,9 +21,11 @@ def picture(name: str, found: Mapping[str, Explanation], method: str = DEFAULT) 
     """
     first = next(iter(found.values()))
     maps = {run: [of_layer[0] for of_layer in one.maps[method].values()] for run, one in found.items()}
+    short = {run: run.split("/")[-1] for run in found}
+    called = short if len(set(short.values())) == len(short) else {run: run for run in found}
     rows = [
         render.Row(
-            run.split("/")[-1],
+            called[run],
             tuple((one.labels[i], float(one.probabilities[i])) for i in np.argsort(-one.probabilities)),
             tuple(maps[run]),
         )

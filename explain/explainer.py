@@ -299,8 +299,7 @@ class Explainer:
             return self.labels.index(target)
         if isinstance(target, (int, np.integer)) and 0 <= target < len(self.labels):
             return int(target)
-        known = ", ".join(self.labels[:10]) + (", ..." if len(self.labels) > 10 else "")
-        raise TargetError(f"There is no class {target!r}; the classes are: {known}.")
+        raise TargetError.unknown(target, self.labels)
 
 
 def _turned(found: Pass, numbers: Sequence[int]) -> Pass:
@@ -345,6 +344,8 @@ def _choose(layers: tuple[Layer, ...], names: Sequence[str] | None) -> tuple[Lay
     if names is None:
         return layers
     known = [layer.name for layer in layers]
+    if not names:
+        raise LayerError(f"There is no layer to be explained; the layers are: {', '.join(known)}.")
     strangers = [name for name in names if name not in known]
     if strangers:
         raise LayerError(f"There is no layer {strangers[0]!r}; the layers are: {', '.join(known)}.")

@@ -213,7 +213,7 @@ def compare(
             if i % wide == 0:
                 _draw_name(sheet, at, tile, row.name, sheet.colour(row, k), dashed=k % 2 == 1)
     if len(agreements):
-        _draw_agreements(sheet, bottom + 50, [column.name for column in columns], agreements)
+        _draw_agreements(sheet, bottom + 50, [column.name for column in columns], agreements, len(rows))
     _draw_key(sheet, bottom - _KEY, signed)
     return sheet.image
 
@@ -341,10 +341,11 @@ def _shown(map: np.ndarray, signed: bool) -> float:
     return strength(map) if signed else float(np.maximum(map, 0).max())
 
 
-def _draw_agreements(sheet: _Sheet, y: int, names: Sequence[str], values: Sequence[float]) -> None:
+def _draw_agreements(sheet: _Sheet, y: int, names: Sequence[str], values: Sequence[float], rows: int) -> None:
     """The agreement of the maps as a line over the layers, from 1 down to 0 or to what lies below it."""
     sheet.text((_MARGIN, y - 8), "Agreement of the maps", 22, bold=True)
-    for line, words in enumerate(("their correlation, cell by cell:", "1 the same, 0 nothing in common")):
+    whose = "their correlation, cell by cell:" if rows == 2 else "correlation of the first two runs:"
+    for line, words in enumerate((whose, "1 the same, 0 nothing in common")):
         sheet.text((_MARGIN, y + 28 + 26 * line), words, 18, sheet.quiet)
     numbers = np.asarray(values, float)
     known = np.isfinite(numbers)

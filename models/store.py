@@ -184,7 +184,8 @@ def _load_keras(path: Path) -> Run:
         raise ModelError(f"{path.name} is no classifier: it must take one square picture and give one row of numbers.")
     size, units = seen[1] or 224, int(given[1])
     model.trainable = False
-    card = Card("yours", path.stem, model.name, _labels(path, max(2, units)), input_size=size, units=units)
+    labels, weights = _labels(path, max(2, units)), path / WEIGHTS if path.is_dir() else path
+    card = Card("yours", path.stem, model.name, labels, input_size=size, units=units, sha256=sha256(weights))
     return Run(path.stem, model, card)
 
 

@@ -1,5 +1,6 @@
 """The command line: pictures, numbers and a manifest for every photograph; one plain sentence for every mistake."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -15,7 +16,7 @@ from skimage import data
 
 import models
 from explain import Explainer
-from explain.__main__ import main
+from explain.__main__ import _target, main
 from explain.methods import DEFAULT
 
 PAIR = ["--model", "cats_vs_dogs/sgd", "--model", "cats_vs_dogs/adam"]
@@ -117,7 +118,11 @@ def test_one_bad_picture_does_not_lose_the_others(photos, tmp_path, capsys):
         (["text.jpg", *PAIR], "text.jpg"),
         (["one/my cat.png", "--model", "cats_vs_dogs/nobody"], "no run or folder called 'cats_vs_dogs/nobody'"),
         (["one/my cat.png", *PAIR[:2], "--layers", "9z"], "no layer '9z'"),
+        (["one/my cat.png", *PAIR[:2], "--layers", ","], "no layer to be explained; the layers are: stem, 1a"),
         (["one/my cat.png", *PAIR[:2], "--target", "bird"], "no class 'bird'; the classes are: cat, dog"),
+        (["one/my cat.png", *PAIR[:2], "--target", "²"], "no class '²'"),
+        (["one/my cat.png", "--model", "cifar10/sgd", "--model", "food101/sgd"], "food101/sgd knows no class"),
+        (["one/my cat.png", "--model", "cats_vs_dogs/sgd", "--model", "cifar10/sgd"], "other layers"),
         (["one/my cat.png", *PAIR[:2], "--method", "tea_leaves"], "no method 'tea_leaves'"),
         (["one/my cat.png", *PAIR[:2], "--engine", "steam"], "no engine 'steam'"),
     ],
@@ -129,6 +134,53 @@ def test_what_cannot_be_done_is_one_plain_sentence(photos, tmp_path, capsys, wor
     assert "Traceback" not in said
     assert len([line for line in said.strip().splitlines() if line]) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_what_another_photograph_or_run_has_written_stays(photos, tmp_path):
+    some = ["--layers", "top", "--out", str(tmp_path)]
+
+    def explained(photo, *words):
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+        assert main([str(photos / photo / "my cat.png"), *words, *some]) == 0
+        return before
+
+    (tmp_path / "my-cat").mkdir()
+    (tmp_path / "my-cat" / "manifest.json").write_text("precious")
+    for photo, words in (("one", PAIR[:2]), ("two", PAIR[:2]), ("one", PAIR)):
+        for path, content in explained(photo, *words).items():
+            assert path.read_bytes() == content
+    explained("two", *PAIR[:2])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["my-cat", "my-cat-2", "my-cat-3", "my-cat-4"]
+
+
+def test_two_models_of_one_name_are_both_explained(photos, tmp_path, tiny_files):
+    models_ = [word for file in tiny_files for word in ("--model", str(file))]
+    assert main([str(photos / "one" / "my cat.png"), *models_, "--out", str(tmp_path)]) == 0
+    manifest = json.loads((tmp_path / "my-cat" / "manifest.json").read_text())
+    assert list(manifest["predictions"]) == ["net", "net-2"]
+    assert {path.name for path in (tmp_path / "my-cat").glob("*.npz")} == {"net.npz", "net-2.npz"}
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in tiny_files]
+    assert [one["sha256"] for one in manifest["models"].values()] == digests
+
+
+@pytest.fixture(scope="module")
+def tiny_files(tmp_path_factory):
+    """Two models in files of one name."""
+    files = []
+    for seed in (1, 2):
+        keras.utils.set_random_seed(seed)
+        steps = [keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.GlobalAveragePooling2D()]
+        files.append(tmp_path_factory.mktemp("net") / "net.keras")
+        keras.Sequential([keras.Input((32, 32, 3)), *steps, keras.layers.Dense(2)]).save(files[-1])
+    return files
+
+
+@pytest.mark.parametrize(
+    ("labels", "asked", "meant"),
+    [(("cat", "dog"), "1", "dog"), (("1", "0"), "1", "1"), (("7", "3"), "7", "7"), (("7", "3"), "0", "7")],
+)
+def test_a_target_is_a_label_before_it_is_a_number(labels, asked, meant):
+    assert _target(asked, labels) == meant
 
 
 class _Pickled:
