@@ -66,6 +66,17 @@ def test_the_page_ends_where_the_errors_end(chart):
     assert page.evaluate("document.documentElement.scrollHeight") <= max(720, end) + 20
 
 
+def test_no_wrong_answer_is_called_certain(chart):
+    meta, _ = errors.contents("food101", errors.STUDIES / "food101_errors")
+    sure = [answer["probability"] for one in meta["groups"][0]["pictures"] for answer in one["answers"]]
+    assert 0.995 < max(sure) < 1
+    page = chart("errors.js", "meta => mountErrors(document.querySelector('main'), { meta, blobs: [] })", meta)
+    told = page.locator(".pe-answer > :last-child").all_text_contents()
+    assert len(told) == len(sure)
+    assert f"{100 * max(sure):.1f} %" in told
+    assert not {"100 %", "100.0 %"} & set(told)
+
+
 def test_no_value_beside_the_cursor_is_cut(chart):
     meta = curves.meta("cats_vs_dogs")
     state = {"runs": [run["id"] for run in meta["runs"]]}

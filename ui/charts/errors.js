@@ -10,7 +10,7 @@
 import { tableBytes } from "../viewer/draw.js";
 import { el, press, ring, segments, setText, svg } from "../viewer/parts.js";
 import { darkBehind, watchTheme } from "../viewer/theme.js";
-import { classText } from "../viewer/words.js";
+import { classText, formatProbability } from "../viewer/words.js";
 
 const ERRORS = Symbol.for("parallax.errors");
 /** More classes than these are drawn as cells without numbers. */
@@ -303,7 +303,7 @@ class Errors {
         ring(runs[index].hue),
         el("span", { class: "px-live", text: runs[index].name }),
         el("span", { class: "pe-said", text: answer.label }),
-        el("span", { text: `${(100 * answer.probability).toFixed(0)} %` }),
+        el("span", { text: formatProbability(answer.probability) }),
       ),
     );
     const body = [picture, el("span", { class: "pe-truth", text: label }), ...said, note ? el("span", { class: "pe-note", text: note }) : null];
