@@ -1,6 +1,7 @@
 """Long names of runs and classes: what is said beside them stays where it can be read."""
 
 import io
+from itertools import pairwise
 
 import pytest
 from PIL import Image
@@ -11,7 +12,7 @@ pytestmark = pytest.mark.browser
 
 SIZES = {
     "desk": {"width": 1280, "height": 720},
-    "tablet": {"width": 700, "height": 900},
+    "tablet": {"width": 840, "height": 900},
     "phone": {"width": 390, "height": 844},
 }
 CLASSES = ("grilled_cheese_sandwich_with_tomato_soup", "pulled_pork_sandwich", "pie")
@@ -90,3 +91,11 @@ def test_the_head_of_a_panel_keeps_to_its_place(viewer):
     heads, names, squares = (_boxes(page.locator(f".px-run {part}")) for part in (".px-head", ".px-name", ".px-square"))
     for head, name, square in zip(heads, names, squares, strict=True):
         assert head["top"] <= name["top"] and head["bottom"] <= square["top"]
+
+
+def test_the_heads_of_the_class_list_keep_off_each_other(viewer):
+    page = viewer("SGD seed 1", "Adam study")
+    boxes = _boxes(page.locator(".px-class-head .px-cell > *"))
+    assert len(boxes) == 4
+    assert all(one["width"] > 0 for one in boxes)
+    assert all(one["right"] < other["left"] for one, other in pairwise(boxes))

@@ -47,7 +47,7 @@ export function rail(act, text) {
   /** The rows of the classes, without their numbers. */
   function build(meta) {
     const cells = (make) => meta.runs.map((run, k) => el("span", { class: `px-cell px-hue-${run.hue}`, "data-run": k }, ...make(run)));
-    const titles = cells((run) => [ring(run.hue), el("span", { text: run.name })]);
+    const titles = cells((run) => [ring(run.hue), el("span", { title: run.name, text: run.name })]);
     for (const title of titles) title.setAttribute("aria-hidden", "true");
     head.replaceChildren(took, ...titles);
     list.replaceChildren(
