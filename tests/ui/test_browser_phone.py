@@ -77,6 +77,21 @@ def test_no_wrong_answer_is_called_certain(chart):
     assert not {"100 %", "100.0 %"} & set(told)
 
 
+def test_the_ends_of_the_difference_are_told_with_their_colours(chart):
+    meta, _ = errors.contents("cats_vs_dogs", errors.STUDIES / "cats_vs_dogs_errors")
+    # Of 100 cats the second run finds 20 more, of 100 dogs 10 fewer.
+    for run, confusion in zip(meta["runs"], ([[70, 30], [10, 90]], [[90, 10], [20, 80]]), strict=True):
+        run["confusion"] = confusion
+    page = chart("errors.js", "meta => mountErrors(document.querySelector('main'), { meta, blobs: [] })", meta)
+    key = page.locator(".pe-key")
+    expect(key.locator("span")).to_have_text(["\u221220.0 points: more by SGD", "+20.0 points: more by Adam"])
+    colours = re.findall(r"rgb\(.+?\)", key.locator("i").evaluate("one => getComputedStyle(one).backgroundImage"))
+    cell = "one => getComputedStyle(one).backgroundColor"
+    for text, colour in (("\u221220.0", colours[0]), ("+20.0", colours[-1])):
+        assert page.locator(".pe-grid td", has_text=text).evaluate(cell) == colour
+    expect(page.get_by_role("columnheader", name="F1, 0 to 100 %", exact=True)).to_be_visible()
+
+
 def test_no_value_beside_the_cursor_is_cut(chart):
     meta = curves.meta("cats_vs_dogs")
     state = {"runs": [run["id"] for run in meta["runs"]]}

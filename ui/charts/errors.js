@@ -155,7 +155,7 @@ class Errors {
       const much = signed ? `${share > 0 ? "+" : ""}${percentOf(share)} points` : `${percentOf(share)} %`;
       setText(readout, `${what}: ${much}${counts ? ` (${counts[from][to]})` : ""}`);
     };
-    setText(readout, signed ? `strongest colour: ${percentOf(largest)} points` : "rows: true class; columns: answer");
+    if (!signed) setText(readout, "rows: true class; columns: answer");
     const colour = this.#colours(signed);
     const shade = (value) => colour(signed ? 0.5 + (0.5 * value) / largest : Math.sqrt(value));
     const few = labels.length <= MOST_NUMBERS;
@@ -163,7 +163,22 @@ class Errors {
       ? this.#grid(title, values, counts, signed, shade, tell)
       : this.#cells(title, values, shade, tell);
     const head = el("div", { class: `pe-name${hue ? ` px-hue-${hue}` : ""}` }, hue ? ring(hue) : null, el("span", { text: title }));
-    return el("figure", { class: "pe-matrix" }, head, picture, readout);
+    return el("figure", { class: "pe-matrix" }, head, picture, signed ? this.#key(largest) : null, readout);
+  }
+
+  /** The colours of the difference, and which run each end is for. */
+  #key(largest) {
+    const [first, second] = this.#meta.runs;
+    const colour = this.#colours(true);
+    const stops = Array.from({ length: 17 }, (_, step) => `rgb(${colour(step / 16).join(" ")})`);
+    const points = percentOf(largest);
+    return el(
+      "div",
+      { class: "pe-key" },
+      el("i", { style: `background: linear-gradient(90deg, ${stops.join(", ")})` }),
+      el("span", { text: `\u2212${points} points: more by ${first.name}` }),
+      el("span", { text: `+${points} points: more by ${second.name}` }),
+    );
   }
 
   #colours(signed) {
@@ -266,7 +281,7 @@ class Errors {
           "table",
           { class: "pc-table" },
           el("caption", { class: "px-live", text: "Precision, recall and F1 of each class in both runs" }),
-          el("thead", {}, el("tr", {}, el("th", { rowspan: 2, scope: "col", text: "class" }), el("th", { rowspan: 2, scope: "col", text: "photographs" }), ...heads, el("th", { rowspan: 2, scope: "col", text: "" })), el("tr", {}, ...names)),
+          el("thead", {}, el("tr", {}, el("th", { rowspan: 2, scope: "col", text: "class" }), el("th", { rowspan: 2, scope: "col", text: "photographs" }), ...heads, el("th", { rowspan: 2, scope: "col", class: "pc-group", text: "F1, 0 to 100 %" })), el("tr", {}, ...names)),
           body,
         ),
       ),
