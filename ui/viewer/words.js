@@ -39,11 +39,14 @@ export function formatNumber(value) {
   return value < 0 ? MINUS + text : text;
 }
 
-/** A probability in percent with one decimal, never rounded up to certainty: 97.1 %, > 99.9 %. */
+/**
+ * A probability in percent with one decimal, never rounded up to certainty: 97.1 %, > 99.9 %. What is exactly 0 or 1
+ * was rounded before it came here: a sigmoid or a softmax never is.
+ */
 export function formatProbability(p) {
   if (!Number.isFinite(p)) return "\u2013";
-  if (p > 0.9995 && p < 1) return "> 99.9 %";
-  if (p > 0 && p < 0.0005) return "< 0.1 %";
+  if (p > 0.9995) return "> 99.9 %";
+  if (p < 0.0005) return "< 0.1 %";
   return `${(p * 100).toFixed(1)} %`;
 }
 

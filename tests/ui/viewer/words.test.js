@@ -98,7 +98,7 @@ test("numbers are short, keep their width and never say more than is known", () 
     "2.4", "0.031", "13", "121", "0", "−2.4", "1.2e-5", "6.0", "–",
   ]);
   assert.deepEqual([0.971, 0.99996, 1, 0.0001, 0, undefined].map(formatProbability), [
-    "97.1 %", "> 99.9 %", "100.0 %", "< 0.1 %", "0.0 %", "–",
+    "97.1 %", "> 99.9 %", "> 99.9 %", "< 0.1 %", "< 0.1 %", "–",
   ]);
   assert.deepEqual([0.834, -0.2, 0.001, null].map((v) => formatSigned(v, 2)), ["+0.83", "−0.20", "0.00", "–"]);
 });
