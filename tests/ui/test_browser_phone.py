@@ -92,6 +92,22 @@ def test_the_ends_of_the_difference_are_told_with_their_colours(chart):
     expect(page.get_by_role("columnheader", name="F1, 0 to 100 %", exact=True)).to_be_visible()
 
 
+def test_the_numbers_of_many_classes_stay_in_their_cells(chart):
+    meta, _ = errors.contents("cifar10", errors.STUDIES / "cifar10_errors")
+    page = chart("errors.js", "meta => mountErrors(document.querySelector('main'), { meta, blobs: [] })", meta)
+    cells = page.locator(".pe-grid tbody td")
+    expect(cells).to_have_count(3 * 10 * 10)
+    assert cells.evaluate_all("all => all.every(one => one.scrollWidth <= one.clientWidth)")
+
+
+def test_a_tap_tells_what_is_taken_for_what(chart):
+    meta, _ = errors.contents("food101", errors.STUDIES / "food101_errors")
+    page = chart("errors.js", "meta => mountErrors(document.querySelector('main'), { meta, blobs: [] })", meta)
+    for matrix in page.locator(".pe-matrix").all():
+        matrix.locator("canvas").tap(position={"x": 1, "y": 1})
+        expect(matrix.locator("figcaption")).to_contain_text("apple pie taken for apple pie", timeout=5_000)
+
+
 def test_no_value_beside_the_cursor_is_cut(chart):
     meta = curves.meta("cats_vs_dogs")
     state = {"runs": [run["id"] for run in meta["runs"]]}

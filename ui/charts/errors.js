@@ -15,6 +15,8 @@ import { classText, formatProbability } from "../viewer/words.js";
 const ERRORS = Symbol.for("parallax.errors");
 /** More classes than these are drawn as cells without numbers. */
 const MOST_NUMBERS = 12;
+/** More classes than these leave a cell no room for more than two or three letters. */
+const FEW = 4;
 const COLUMNS = [
   ["precision", "precision"],
   ["recall", "recall"],
@@ -140,7 +142,7 @@ class Errors {
     const largest = Math.max(1e-9, ...difference.flat().map(Math.abs));
     return el(
       "div",
-      { class: "pe-matrices" },
+      { class: "pe-matrices", "data-classes": this.#meta.labels.length > FEW ? "many" : "few" },
       ...runs.map((run) => this.#matrix(run.name, run.hue, shares(run.confusion), run.confusion, false, 1)),
       this.#matrix(`${runs[1].name} less ${runs[0].name}`, null, difference, null, true, largest),
     );
@@ -201,13 +203,13 @@ class Errors {
       const exact = `${value > 0 ? "+" : ""}${percentOf(value)}`;
       // Among many classes a cell has room for two letters: whole points, and none for what is below one.
       const points = Math.round(100 * value);
-      const text = counts ? String(counts[from][to]) : labels.length <= 4 ? exact : points ? `${points > 0 ? "+" : "\u2212"}${Math.abs(points)}` : "";
+      const text = counts ? String(counts[from][to]) : labels.length <= FEW ? exact : points ? `${points > 0 ? "+" : "\u2212"}${Math.abs(points)}` : "";
       return el("td", { style: `background: rgb(${r} ${g} ${b}); color: ${ink}`, title: exact, text, onpointerenter: () => tell(from, to) });
     };
-    const short = (label) => (labels.length > 4 ? label.slice(0, 3) : label);
+    const short = (label) => (labels.length > FEW ? label.slice(0, 3) : label);
     return el(
       "table",
-      { class: "pe-grid", "data-classes": labels.length > 4 ? "many" : "few" },
+      { class: "pe-grid", "data-classes": labels.length > FEW ? "many" : "few" },
       el("caption", { class: "px-live", text: `Confusion of ${title}: rows are true classes, columns answers${signed ? ", in points" : ""}` }),
       el("thead", {}, el("tr", {}, el("td"), ...labels.map((label) => el("th", { scope: "col", title: label, text: short(label) })))),
       el("tbody", {}, ...values.map((row, from) => el("tr", {}, el("th", { scope: "row", title: labels[from], text: short(labels[from]) }), ...row.map((value, to) => cell(value, from, to))))),
@@ -221,11 +223,13 @@ class Errors {
     const image = new ImageData(size, size);
     values.forEach((row, from) => row.forEach((value, to) => image.data.set([...shade(value), 255], 4 * (from * size + to))));
     canvas.getContext("2d").putImageData(image, 0, 0);
-    canvas.addEventListener("pointermove", (event) => {
+    const point = (event) => {
       const box = canvas.getBoundingClientRect();
       const at = (place, start, length) => Math.min(size - 1, Math.max(0, Math.floor(((place - start) / length) * size)));
       tell(at(event.clientY, box.top, box.height), at(event.clientX, box.left, box.width));
-    });
+    };
+    // A finger that taps never moves.
+    for (const kind of ["pointermove", "pointerdown"]) canvas.addEventListener(kind, point);
     return canvas;
   }
 
