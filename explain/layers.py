@@ -5,6 +5,7 @@ one), `top`. They are found by the names that Keras gives them. In any other net
 of each spatial size, by their own names.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class Layer:
         name: `stem`, `1a` .. `7a`, `top`; or the Keras name in other networks.
         keras_name: the Keras layer whose output this is.
         shape: (H, W, C).
-        stride: pixels of the input between neighbouring cells.
+        stride: pixels of the input between neighbouring cells; a whole number but where a layer resizes.
         receptive_field: side of the square of input pixels that a cell's convolutions reach (squeeze-and-excitation
             sees the whole picture besides; it is left out, as is usual).
         offset: input pixel at which the first cell is centred; cell i is centred at `offset + stride * i`, with the
@@ -56,7 +57,7 @@ class Layer:
     name: str
     keras_name: str
     shape: tuple[int, int, int]
-    stride: int
+    stride: float
     receptive_field: int
     offset: float
     block: Block | None = None
@@ -71,22 +72,38 @@ class Layer:
 class _View:
     """Where the cells of one tensor look: spacing, receptive field and centre of the first cell, in input pixels."""
 
-    stride: int = 1
+    stride: float = 1
     reach: int = 1
     centre: float = 0.0
 
     def through(self, kernel: int, stride: int, before: int, dilation: int = 1) -> "_View":
+        """Behind a convolution or pooling, with so many cells of padding before the first."""
         span = (kernel - 1) * dilation
-        return _View(
-            self.stride * stride, self.reach + span * self.stride, self.centre + (span / 2 - before) * self.stride
-        )
+        return _View(self.stride * stride, self._wider(span), self.centre + (span / 2 - before) * self.stride)
+
+    def spread(self, kernel: int, stride: int, before: int) -> "_View":
+        """Behind a transposed convolution, which is a convolution read backwards."""
+        apart = self.stride / stride
+        return _View(apart, self._wider(-(-kernel // stride) - 1), self.centre + (before - (kernel - 1) / 2) * apart)
+
+    def resized(self, cells: int, to: int) -> "_View":
+        """Behind what makes so many cells of so many, corner on corner."""
+        factor = cells / to
+        return _View(self.stride * factor, self._wider(1), self.centre + (factor - 1) / 2 * self.stride)
+
+    def cut(self, before: int) -> "_View":
+        """Without so many cells at the start."""
+        return _View(self.stride, self.reach, self.centre + before * self.stride)
+
+    def _wider(self, cells: int) -> int:
+        return math.ceil(self.reach + cells * self.stride)
 
 
 def layers_of(model: Any) -> tuple[Layer, ...]:
     """The explained layers of a flat functional Keras model, from the input to the head.
 
     Raises:
-        LayerError: if no layer of the model has cells to explain.
+        LayerError: if no layer of the model has cells to explain, or one has not as many rows as columns.
     """
     views = _views(model)
     names = [layer.name for layer in model.layers]
@@ -101,6 +118,10 @@ def layers_of(model: Any) -> tuple[Layer, ...]:
         # Other networks may call their layers as EfficientNets do.
         block = _block(model, name, names) if efficientnet and BLOCK.match(keras_name) else None
         shape = tuple(int(side) for side in layer.output.shape[1:])
+        if shape[0] != shape[1]:
+            raise LayerError(
+                f"{keras_name} has {shape[0]} rows and {shape[1]} columns; only square maps are explained."
+            )
         found.append(Layer(name, keras_name, shape, view.stride, view.reach, view.centre, block))  # type: ignore[arg-type]
     return tuple(found)
 
@@ -188,16 +209,25 @@ def _sources(layer: Any) -> Iterator[Any]:
 
 
 def _after(layer: Any, view: _View, size: tuple[int, int] | None) -> _View:
-    padding = getattr(layer, "padding", None)
-    if type(layer).__name__ == "ZeroPadding2D":
-        return view.through(1, 1, layer.padding[0][0])
-    kernel = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
-    if kernel is None or size is None or not isinstance(padding, str):
+    kind, padding = type(layer).__name__, getattr(layer, "padding", None)
+    if kind == "ZeroPadding2D":
+        return view.cut(-layer.padding[0][0])
+    if kind == "Cropping2D":
+        return view.cut(layer.cropping[0][0])
+    if size is None:
         return view
+    cells, made = size[0], int(layer.output.shape[1])
+    if kind == "CenterCrop" and made <= cells:
+        return view.cut((cells - made) // 2)
+    kernel = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
+    if kernel is None or not isinstance(padding, str):
+        return view if made == cells else view.resized(cells, made)
     stride = layer.strides[0]
+    if kind == "Conv2DTranspose":
+        return view.spread(kernel[0], stride, max(kernel[0] - stride, 0) // 2 if padding == "same" else 0)
     dilation = getattr(layer, "dilation_rate", (1, 1))[0]
     span = (kernel[0] - 1) * dilation + 1
     before = 0
     if padding == "same":
-        before = max((-(-size[0] // stride) - 1) * stride + span - size[0], 0) // 2
+        before = max((-(-cells // stride) - 1) * stride + span - cells, 0) // 2
     return view.through(kernel[0], stride, before, dilation)

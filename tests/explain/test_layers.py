@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras.src.applications.efficientnet import EfficientNet
 
+from explain.errors import LayerError
 from explain.layers import Block, layers_of
 from tests.explain.networks import tiny
 
@@ -147,3 +148,56 @@ def test_layers_that_are_only_called_as_those_of_efficientnets_are_no_blocks():
         ("block4a_activation", (4, 4)),
     ]
     assert not any(layer.block or layer.gates for layer in layers)
+
+
+def _conv(strides=1, name="last"):
+    return keras.layers.Conv2D(3, 3, strides, padding="same", kernel_initializer="ones", activation="relu", name=name)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [keras.layers.Resizing(64, 64), _conv()],
+        [keras.layers.CenterCrop(64, 64), _conv()],
+        [keras.layers.Cropping2D(((20, 12), (20, 12))), _conv()],
+        [keras.layers.ZeroPadding2D(((6, 2), (6, 2))), _conv()],
+        [_conv(4, "first"), keras.layers.UpSampling2D(2), _conv()],
+        [
+            _conv(4, "first"),
+            keras.layers.Conv2DTranspose(3, 3, 2, padding="same", kernel_initializer="ones"),
+            keras.layers.ReLU(name="last"),
+        ],
+        [
+            _conv(4, "first"),
+            keras.layers.Conv2DTranspose(3, 5, 2, kernel_initializer="ones"),
+            keras.layers.ReLU(name="last"),
+        ],
+    ],
+    ids=["resizing", "centre crop", "cropping", "padding", "upsampling", "transposed", "transposed, valid"],
+)
+def test_a_cell_is_where_its_gradient_lies_behind_layers_that_resize(steps):
+    image = x = keras.Input((128, 128, 3))
+    for step in steps:
+        x = step(x)
+    model = keras.Model(image, x)
+    layer = next(one for one in layers_of(model) if one.keras_name == "last")
+    picture = tf.ones((1, 128, 128, 3))
+    for row, column in ((20, 24), (36, 40)):
+        # Of two neighbours one may lie as far before its place as the other behind it.
+        seen = np.mean([_centre(model, picture, row + next, column + next) for next in (0, 1)], axis=0)
+        assert seen == pytest.approx([layer.offset + layer.stride * (at + 0.5) for at in (row, column)], abs=1e-3)
+
+
+def _centre(model, picture, row, column):
+    """The row and the column of the picture around which the gradient of a cell lies."""
+    with tf.GradientTape() as tape:
+        tape.watch(picture)
+        cell = tf.reduce_sum(model(picture)[0, row, column])
+    gradient = np.abs(tape.gradient(cell, picture)[0].numpy()).sum(-1)
+    return [np.average(np.arange(gradient.shape[0]), weights=gradient.sum(axis)) for axis in (1, 0)]
+
+
+def test_cells_that_are_not_square_are_refused_in_one_sentence():
+    image = keras.Input((128, 128, 3))
+    with pytest.raises(LayerError, match=r"^last has 64 rows and 128 columns; only square maps are explained\.$"):
+        layers_of(keras.Model(image, _conv((2, 1))(image)))
