@@ -109,3 +109,10 @@ def test_the_heads_of_the_class_list_keep_off_each_other(viewer):
     assert len(boxes) == 4
     assert all(one["width"] > 0 for one in boxes)
     assert all(one["right"] < other["left"] for one, other in pairwise(boxes))
+
+
+def test_what_the_numbers_of_channels_mean_is_not_cut(viewer):
+    page = viewer("SGD", "Adam")
+    [block], [words] = (_boxes(page.locator(one)) for one in (".px-block", ".px-stepper"))
+    assert block["left"] <= words["left"] and words["right"] <= block["right"]
+    assert page.locator(".px-stepper").evaluate("one => one.scrollWidth <= one.clientWidth")

@@ -1,7 +1,7 @@
 // What a block produces: the channels that carry the score, one row per run, and its gates.
 import { rankChannels } from "./field.js";
 import { blankCanvas, paint } from "./draw.js";
-import { formatSigned, layerLine, noChannelsText } from "./words.js";
+import { channelText, formatSigned, layerLine, noChannelsText } from "./words.js";
 import { el, ring, setText } from "./parts.js";
 
 /** So many channels have room for their share beside them. */
@@ -106,11 +106,10 @@ function fillChannel(made, channel, largest, lut) {
   const image = new ImageData(new Uint8ClampedArray(paint(values, 1 / 255, lut).buffer), width, height);
   canvas.getContext("2d").putImageData(image, 0, 0);
   made.channel = channel;
-  const percent = formatSigned(channel.share * 100, 1);
-  setText(share, percent);
+  setText(share, formatSigned(channel.share * 100, 1));
   bar.style.width = `${(100 * (Math.abs(channel.share) || 0)) / largest}%`;
   bar.classList.toggle("px-against", channel.share < 0);
-  button.setAttribute("aria-label", `Channel ${channel.id}: ${percent} percent of the score`);
+  button.setAttribute("aria-label", channelText(channel.id, channel.share));
 }
 
 function drawGates({ bars, mean }, run, layer, text) {

@@ -4,7 +4,7 @@ export const TEXT = Object.freeze({
   agreement: "agreement",
   blend: "Blend",
   cells: "cells",
-  channels: "channels by % of the score",
+  channels: "channels by % of what all say, for and against",
   fewer: "Fewer channels",
   gates: "SE gates",
   labels: "Labels",
@@ -99,6 +99,14 @@ export function blankText(label, layerName, { strength = 0, shown = 0, signed })
   const first = `No evidence for ${classText(label)} at ${layerName}.`;
   if (signed || !(strength > 0)) return first;
   return `${first} ${shown > 0 ? "Nearly all" : "All"} of it speaks against (strength ${formatNumber(strength)}).`;
+}
+
+/**
+ * What a screen reader says of a channel. The sizes of all shares sum to 1: where channels speak on both sides, what they
+ * say is more than the score.
+ */
+export function channelText(id, share) {
+  return `Channel ${id}: ${formatSigned(share * 100, 1)} percent of what all channels say, for and against`;
 }
 
 /** Instead of an empty row: that no channel is there to be shown, and why; without a label: none was sent. */

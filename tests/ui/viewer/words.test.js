@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  TEXT,
   blankText,
+  channelText,
   noChannelsText,
   classText,
   depthText,
@@ -91,6 +93,11 @@ test("nothing to show is a sentence", () => {
   assert.equal(noChannelsText("5c", "apple_pie", false), "No channel of 5c speaks for apple pie.");
   assert.equal(noChannelsText("5c"), "The channels of 5c are not part of this view.");
   assert.equal(noChannelsText("5c", "cat", true), "No channel of 5c speaks for cat, or against it.");
+});
+
+test("a channel's share is of all that is said on both sides, not of the score", () => {
+  assert.equal(channelText(7, -0.026), "Channel 7: −2.6 percent of what all channels say, for and against");
+  assert.match(TEXT.channels, /% of what all say, for and against$/);
 });
 
 test("numbers are short, keep their width and never say more than is known", () => {
