@@ -34,12 +34,16 @@ def meta(task: str) -> dict[str, Any]:
     told = [one for one in told if one[2]]
     first = told[0][1] if told else next(iter(runs.cards().values()))
     pair = {runs.title(name): card for name, card, _ in told if _of_the_pair(name)} or {"": first}
+    hues = [_hue(name) for name, _, _ in told]
     facts = [*recipe(first), ("optimizers", optimizers(pair)), ("took", took(pair))]
     return {
         "key": "|".join(f"{name} {card.sha256}" for name, card, _ in told),
         "task": task,
         "classes": max(2, first.units),
-        "runs": [_run(name, card, rows) for name, card, rows in told],
+        "runs": [
+            _run(name, card, rows) | {"hue": hue, "nth": hues[:place].count(hue)}
+            for place, (hue, (name, card, rows)) in enumerate(zip(hues, told, strict=True))
+        ],
         "recipe": [(name, text) for name, text in facts if text],
         "note": _note(task),
     }
@@ -131,14 +135,16 @@ def _of_the_pair(name: str) -> bool:
     return name.split("/")[1] in ("sgd", "adam")
 
 
+def _hue(name: str) -> str:
+    return {"sgd": "a", "adam": "b"}.get(name.split("/")[1].split("-")[0], "c")
+
+
 def _run(name: str, card: Card, rows: list[dict[str, float]]) -> dict[str, Any]:
     test = card.results.get("test", {})
-    kind = card.optimizer.get("name", "")
     own = name.split("/")[1]
     return {
         "id": own,
         "name": runs.title(name),
-        "hue": {"SGD": "a", "Adam": "b"}.get(kind, "c"),
         "first": _of_the_pair(name),
         "rate": f"{card.optimizer.get('learning_rate', ''):g}",
         "test": test.get("accuracy"),

@@ -108,6 +108,22 @@ def test_a_tap_tells_what_is_taken_for_what(chart):
         expect(matrix.locator("figcaption")).to_contain_text("apple pie taken for apple pie", timeout=5_000)
 
 
+@pytest.mark.parametrize("task", ["cats_vs_dogs", "cifar10"])
+def test_no_two_runs_have_one_hue_and_one_shape(task, chart):
+    meta = curves.meta(task)
+    state = {"runs": [run["id"] for run in meta["runs"]]}
+    page = chart(
+        "curves.js", "([m, state]) => mountCurves(document.querySelector('main'), { meta: m, state })", [meta, state]
+    )
+    look = "one => [one.getAttribute('class').match(/px-hue-./)[0], one.querySelector('path')?.getAttribute('d') ?? '']"
+    marks = [tuple(one) for one in page.locator(".pc-run .px-ring").evaluate_all(f"all => all.map({look})")]
+    assert len(set(marks)) == len(marks) == len(meta["runs"])
+    bear = "one => [one.getAttribute('class').match(/px-hue-./)[0], one.getAttribute('d')]"
+    for plot in page.locator(".pc-plot").all():
+        borne = {tuple(one) for one in plot.locator(".pc-shape").evaluate_all(f"all => all.map({bear})")}
+        assert borne == {mark for mark in marks if mark[1]}
+
+
 def test_no_value_beside_the_cursor_is_cut(chart):
     meta = curves.meta("cats_vs_dogs")
     state = {"runs": [run["id"] for run in meta["runs"]]}

@@ -28,6 +28,11 @@ def test_the_page_shows_what_the_files_say():
         assert run["hue"] == {"SGD": "a", "Adam": "b"}[card["optimizer"]["name"]]
 
 
+def test_each_run_has_the_hue_that_it_has_on_look_and_a_place_among_those_of_it():
+    told = {run["id"]: (run["hue"], run["nth"]) for run in curves.meta("cifar10")["runs"]}
+    assert told == {"sgd": ("a", 0), "adam": ("b", 0), "cnn1": ("c", 0), "cnn2": ("c", 1), "cnn3": ("c", 2)}
+
+
 def test_the_recipe_is_that_of_the_card():
     told = dict(curves.recipe(runs.cards()["cats_vs_dogs/sgd"]))
     assert told["network"] == "EfficientNetB0, 1 logit"

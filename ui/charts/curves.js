@@ -2,14 +2,14 @@
 //
 // mountCurves(root, {meta, state, on}) -> {update({meta})}
 //
-//   meta = {task, classes, runs: [{id, name, hue: "a" | "b" | "c", first, optimizer, rate, epochs, test: number | null,
+//   meta = {task, classes, runs: [{id, name, hue: "a" | "b" | "c", nth, first, optimizer, rate, epochs, test: number | null,
 //     photographs, best: {accuracy, loss, val_accuracy, val_loss}, history: [{epoch, loss, accuracy, val_loss,
 //     val_accuracy, cross_entropy?, l2?}], recipe: [[name, text]]}], note: [["p" | "pre", text]]}
-//   `first` says whether a run is shown to begin with.
+//   `first` says whether a run is shown to begin with, `nth` how many runs before it have its hue.
 //   state = {epoch, runs: [id]}, from readCurves(); on.state(hash) is told of every change.
 import { el, ring, setText, svg } from "../viewer/parts.js";
 import { darkBehind, watchTheme } from "../viewer/theme.js";
-import { plot } from "./plot.js";
+import { plot, shape } from "./plot.js";
 
 const INSTANCE = Symbol.for("parallax.curves");
 const KINDS = [
@@ -167,6 +167,8 @@ class Curves {
   }
 
   #row(run) {
+    const mark = ring(run.hue);
+    mark.append(...shape(run.nth, 10, 10, 3.8));
     const cell = (key, text, name) => el("td", { "data-key": key, class: name, text });
     const best = KINDS.map(([key], index) =>
       cell(`best ${key}`, key.includes("accuracy") ? percent(run.best[key]) : nats(run.best[key]), index ? null : "pc-group"),
@@ -178,7 +180,7 @@ class Curves {
       el(
         "th",
         { scope: "row" },
-        el("button", { type: "button", class: "pc-run", onclick: () => this.#toggle(run.id) }, ring(run.hue), el("span", { text: run.name })),
+        el("button", { type: "button", class: "pc-run", onclick: () => this.#toggle(run.id) }, mark, el("span", { text: run.name })),
       ),
       el("td", { text: run.rate }),
       ...KINDS.map(([key]) => cell(key, "")),
@@ -200,6 +202,7 @@ class Curves {
     const line = (run, key, kind) => ({
       name: run.name,
       hue: run.hue,
+      nth: run.nth,
       kind,
       faint: !run.first,
       values: run.history.map((row) => row[key] ?? null),

@@ -7,6 +7,22 @@ const BESIDE = 10;
 /** Least distance between two labels, so that both can be read. */
 const APART = 18;
 
+/** A square, a triangle, a diamond, a triangle upside down, a cross. */
+const SHAPES = [
+  "M-1-1H1V1H-1Z",
+  "M0-1.3 1.3 1H-1.3Z",
+  "M0-1.4 1.4 0 0 1.4-1.4 0Z",
+  "M-1.3-1H1.3L0 1.3Z",
+  "M-.5-1.4H.5V-.5H1.4V.5H.5V1.4H-.5V.5H-1.4V-.5H-.5Z",
+];
+
+/** What a further run of a hue bears, for its colour and its dashes are those of the first; the first bears nothing. */
+export function shape(nth, x, y, size, name = "") {
+  if (!nth) return [];
+  const d = SHAPES[(nth - 1) % SHAPES.length];
+  return [svg("path", { class: `pc-shape ${name}`, d, transform: `translate(${x} ${y}) scale(${size})` })];
+}
+
 /** Where a value stands between two ends, 0..1, on a linear or a logarithmic scale. */
 export function share(value, [low, high], log) {
   const at = log ? Math.log : Number;
@@ -46,7 +62,7 @@ export function spread(places, apart, low, high) {
 /**
  * Draws a chart into an SVG element.
  *
- * `lines`: [{name, hue, kind: "train" | "validation" | "part", faint, values: [one per epoch, null where there is none]}];
+ * `lines`: [{name, hue, nth, kind: "train" | "validation" | "part", faint, values: [one per epoch, null where there is none]}];
  * `epoch`, 1..epochs, is where the cursor stands; `levels`: [{value, text}] are lines across;
  * `format(value)` writes a number.
  */
@@ -73,10 +89,13 @@ export function plot(node, { title, lines, epochs, epoch, range, log, levels = [
     parts.push(svg("text", { class: "pc-tick", x: x(at), y: height - 6, "text-anchor": "middle", text: at }));
   }
   parts.push(svg("line", { class: "pc-cursor", x1: x(epoch), x2: x(epoch), y1: ROOM.top - 6, y2: ROOM.top + inner.height }));
-  for (const { hue, kind, faint, values } of lines) {
-    const points = values.map((value, index) => (value === null ? null : `${x(index + 1)},${y(value)}`)).filter(Boolean);
-    const name = `pc-line pc-${kind} px-hue-${hue}${faint ? " pc-faint" : ""}`;
-    parts.push(svg("polyline", { class: name, points: points.join(" ") }));
+  for (const { hue, nth, kind, faint, values } of lines) {
+    const places = values.map((value, index) => (value === null ? null : [x(index + 1), y(value)])).filter(Boolean);
+    const run = `px-hue-${hue}${faint ? " pc-faint" : ""}`;
+    parts.push(
+      svg("polyline", { class: `pc-line pc-${kind} ${run}`, points: places.join(" ") }),
+      ...places.flatMap((place) => shape(nth, ...place, kind === "validation" ? 5 : 3.4, run)),
+    );
   }
   const told = lines.filter((line) => line.kind === "validation" && Number.isFinite(line.values[epoch - 1]));
   const heights = told.map((line) => y(line.values[epoch - 1]));
