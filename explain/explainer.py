@@ -69,6 +69,7 @@ class Explainer:
         self.size = network.size
         self.explains = network.explains
         self._units = network.units
+        self._squash = network.squash
         self.labels = _labels(labels, network.units)
         self._model = network.model
         self._all_layers = layers_of(network.model)
@@ -198,7 +199,7 @@ class Explainer:
     def probabilities(self, picture: Any) -> np.ndarray:
         """Probabilities (C,) of a photograph, without a backward pass."""
         logits = self._engine.logits(self.see(picture)[None].astype("float32"))[0]
-        return _per_label(logits)[1]
+        return self._per_label(logits)[1]
 
     def warm_up(self) -> None:
         """Trace or compile now what the first call would wait for."""
@@ -232,7 +233,7 @@ class Explainer:
             found = engine.maps(image, rows[None], in_graph, whole=len(in_graph) < len(methods))
         else:
             found = engine(image, rows[None])
-        logits, probabilities = _per_label(found.logits[0])
+        logits, probabilities = self._per_label(found.logits[0])
         numbers = [int(probabilities.argmax())] if numbers is None else numbers
         if turned:
             found = _turned(found, numbers)
@@ -256,6 +257,18 @@ class Explainer:
             found if keep else None,
             time.perf_counter() - started,
         )
+
+    def _per_label(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits and probabilities for each label."""
+        if self._units == 1:
+            logits = np.array([-logits[0], logits[0]], np.float32)
+        elif self.explains == "outputs" and logits.min() >= 0 and np.isclose(logits.sum(), 1, atol=1e-4):
+            # What cannot be undone may be probabilities already.
+            return logits, logits
+        if self._squash == "sigmoid":
+            return logits, (1 / (1 + np.exp(-logits.astype("float64")))).astype("float32")
+        shifted = np.exp(logits.astype("float64") - logits.max())
+        return logits, (shifted / shifted.sum()).astype("float32")
 
     def _rows(self, numbers: Sequence[int]) -> np.ndarray:
         """What the logits of each target are multiplied by, (T, U) float32."""
@@ -320,15 +333,6 @@ def _maps(formula: Any, found: Pass) -> dict[str, np.ndarray]:
         gradients = found.gradients[name][0]
         maps[name] = formula(np.broadcast_to(activations, gradients.shape), gradients)
     return maps
-
-
-def _per_label(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Logits and probabilities for each label."""
-    if logits.shape == (1,):
-        both = np.array([-logits[0], logits[0]], np.float32)
-        return both, (1 / (1 + np.exp(-both.astype("float64")))).astype("float32")
-    shifted = np.exp(logits.astype("float64") - logits.max())
-    return logits, (shifted / shifted.sum()).astype("float32")
 
 
 def _labels(labels: Sequence[str] | None, units: int) -> tuple[str, ...]:

@@ -24,12 +24,14 @@ class Network:
         size: S, in pixels.
         units: U.
         explains: `logits`, or `outputs` where the model ends in something that is neither linear nor can be undone.
+        squash: what makes probabilities of logits: `sigmoid`, for each unit by itself, or `softmax`, for all together.
     """
 
     model: Any
     size: int
     units: int
     explains: str
+    squash: str
 
 
 def network_of(model: Any, output: str | None = None) -> Network:
@@ -52,15 +54,17 @@ def network_of(model: Any, output: str | None = None) -> Network:
         raise LayerError("This is not a Keras model with a known graph: build it with an Input, not as a subclass.")
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4 or model.inputs[0].shape[-1] != 3:
         raise LayerError(f"{model.name} does not take one colour picture (rows, columns, 3).")
+    height, width = model.inputs[0].shape[1:3]
+    if height and width and height != width:
+        raise LayerError(f"{model.name} takes pictures of {height} x {width} pixels; only squares are explained.")
     flat = model if _is_flat(model) else _flatten(model)
-    logits, explains = _logits(flat, _output(flat, model, output))
+    end = _output(flat, model, output)
+    logits, explains = _logits(flat, end)
     if len(logits.shape) != 2:
         raise LayerError(f"{model.name} ends in an output of shape {tuple(logits.shape)}, not in one row of logits.")
-    height, width = flat.inputs[0].shape[1:3]
-    if height != width:
-        raise LayerError(f"{model.name} takes pictures of {height} x {width} pixels; only squares are explained.")
+    squash = "sigmoid" if logits.shape[-1] == 1 or _squash(end) == "sigmoid" else "softmax"
     ready = keras.Model(flat.inputs[0], logits, name=flat.name)
-    return Network(ready, int(height or 224), int(logits.shape[-1]), explains)
+    return Network(ready, int(flat.inputs[0].shape[1] or 224), int(logits.shape[-1]), explains, squash)
 
 
 def _is_flat(model: Any) -> bool:
@@ -110,7 +114,7 @@ def _flatten(model: Any) -> Any:
     image = keras.Input((side, side, 3), name="image")
     try:
         flat = keras.Model(image, run(model, image), name=model.name)
-    except ValueError as error:
+    except (TypeError, ValueError, NotImplementedError) as error:
         raise LayerError(f"{model.name} cannot be written as one graph: {str(error).splitlines()[0]}") from error
     for old, fresh in pairs:
         fresh.set_weights(old.get_weights())
@@ -135,11 +139,9 @@ def _logits(flat: Any, output: Any) -> tuple[Any, str]:
     import keras
 
     last = output._keras_history.operation
-    squashing = (keras.activations.sigmoid, keras.activations.softmax)
-    activation = getattr(last, "activation", None)
-    if _is_own(last, "Softmax", "Sigmoid") or (_is_own(last, "Activation") and activation in squashing):
+    if _squash(output) and not _is_own(last, "Dense"):
         return last.input, _explains(last.input)
-    if activation in squashing and _is_own(last, "Dense"):
+    if _squash(output):
         config = last.get_config() | {"activation": "linear", "name": f"{last.name}_logits"}
         plain = keras.layers.Dense.from_config(config)
         logits = plain(last.input)
@@ -148,6 +150,17 @@ def _logits(flat: Any, output: Any) -> tuple[Any, str]:
         plain.set_weights(last.get_weights())
         return logits, "logits"
     return output, _explains(output)
+
+
+def _squash(output: Any) -> str | None:
+    """`sigmoid` or `softmax` where a tensor comes out of one that can be undone."""
+    import keras
+
+    last = output._keras_history.operation
+    if _is_own(last, "Softmax", "Sigmoid"):
+        return type(last).__name__.lower()
+    activation = getattr(last, "activation", None) if _is_own(last, "Activation", "Dense") else None
+    return {keras.activations.sigmoid: "sigmoid", keras.activations.softmax: "softmax"}.get(activation)
 
 
 def _explains(output: Any) -> str:
@@ -163,7 +176,8 @@ def _is_linear(output: Any) -> bool:
         return last.activation in (None, keras.activations.linear)
     if _is_own(last, *PASSING):
         return all(map(_is_linear, keras.tree.flatten(last.input)))
-    return _is_own(last, *LINEAR)
+    # The mean of several softmaxes, as of an ensemble, is linear in what has no gradient left.
+    return _is_own(last, *LINEAR) and not any(map(_squash, keras.tree.flatten(last.input)))
 
 
 def _is_own(operation: Any, *names: str) -> bool:

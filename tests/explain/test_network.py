@@ -107,6 +107,55 @@ def test_it_says_whether_it_explains_logits_or_outputs(steps, activation, explai
     assert np.allclose(getattr(keras.ops, undone)(values) if undone else values, last, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("steps", "activation", "explains"),
+    [
+        ([], "sigmoid", "logits"),
+        ([keras.ops.sigmoid], None, "logits"),
+        ([], "softmax", "logits"),
+        ([lambda x: keras.layers.Average()([keras.ops.softmax(x), keras.ops.softmax(2 * x)])], None, "outputs"),
+        ([keras.layers.Softmax(), keras.layers.Reshape((3,))], None, "outputs"),
+    ],
+    ids=["sigmoids", "sigmoids by a function", "softmax", "the mean of two", "softmax, reshaped"],
+)
+def test_probabilities_are_those_of_the_model(steps, activation, explains):
+    model = _ends_in(*steps, activation=activation)
+    explainer = Explainer(model)
+    found = explainer(PICTURES[0])
+    expected = np.asarray(model(found.seen[None].astype("float32"), training=False))[0]
+    assert explainer.explains == explains
+    assert np.allclose(found.probabilities, expected, rtol=1e-3, atol=1e-6)
+    assert np.allclose(explainer.probabilities(PICTURES[0]), expected, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_only_squares_are_explained(nested):
+    steps = [keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.Flatten(), keras.layers.Dense(2)]
+    model = keras.Sequential([keras.Input((48, 32, 3)), *steps])
+    if nested:
+        image = keras.Input((48, 32, 3))
+        model = keras.Model(image, model(image))
+    with pytest.raises(LayerError, match=r"takes pictures of 48 x 32 pixels; only squares are explained\.$"):
+        network_of(model)
+
+
+class Unnamed(keras.layers.Layer):
+    """A layer that Keras cannot make again."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def call(self, x):
+        return x * self.factor
+
+
+def test_a_layer_that_cannot_be_made_again_is_one_sentence():
+    steps = [keras.layers.Conv2D(4, 3, activation="relu"), Unnamed(2.0), keras.layers.GlobalAveragePooling2D()]
+    with pytest.raises(LayerError, match=r"cannot be written as one graph: .*Unnamed"):
+        network_of(keras.Sequential([keras.Input((32, 32, 3)), *steps, keras.layers.Dense(2)]))
+
+
 @pytest.fixture(scope="module")
 def one_logit():
     return Explainer(classifier(few(SIZE), units=1), labels=("no", "yes"), engine="openvino")
