@@ -111,14 +111,20 @@ def _look(
         place.html(f'<p role="status" class="parallax-message">Number {number} of {length} in the queue</p>')
 
     refused = ""
+    asked = st.query_params.get("photo") or None
     for photograph in _photographs(task):
-        # An address that names a photograph may name a class that is asked of it.
-        also = st.query_params.get("class", "") if photograph.sample else ""
+        # An address that names a photograph may name a class that is asked of it, and of no other.
+        meant = asked in (None, photograph.sample)
+        also = st.query_params.get("class", "") if photograph.sample and meant else ""
         try:
             shown = explained(photograph, task, names, method, also, say) if names else early(photograph, task, first)
         except ExplainError as error:
             refused = refused or str(error)
             continue
+        if not meant and photograph is not st.session_state.get("offered"):
+            refused = refused or f"The photograph that the address names is not here: this is {photograph.name}."
+            if names:
+                _forget("photo", "class")
         st.session_state.pop("offered", None)
         if not photograph.sample:
             st.session_state["own"] = photograph

@@ -96,6 +96,29 @@ def test_a_class_of_the_address_is_explained_until_there_is_another_photograph(a
     assert "class" not in app.query_params
 
 
+def test_an_address_whose_photograph_is_not_here_says_so_once(app, monkeypatch):
+    asked, explained = [], shown.explained
+
+    def note(photograph, task, names, method, also, say):
+        asked.append((photograph.name, also))
+        return explained(photograph, task, names, method, also, say)
+
+    monkeypatch.setattr(shown, "explained", note)
+    app.query_params.clear()
+    _offer(app, "mine", (9, 2, 4))
+    app.query_params |= {"photo": "gone.png", "class": "dog"}
+    app.run()
+    assert _said(app) == ["The photograph that the address names is not here: this is mine."]
+    assert not {"photo", "class"} & set(app.query_params)
+    app.run()
+    assert _said(app) == []
+    stranger = AppTest.from_file(PAGE, default_timeout=120)
+    stranger.query_params |= {"photo": "gone.png", "class": "dog"}
+    stranger.run()
+    assert _said(stranger) == ["The photograph that the address names is not here: this is chelsea."]
+    assert asked == [("mine", "")] * 3 + [("chelsea", "")]
+
+
 def test_one_s_own_photograph_is_never_kept_for_others(app, monkeypatch):
     monkeypatch.setattr(shown, "_shared", LRUCache(3))
     app.query_params.clear()
