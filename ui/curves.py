@@ -32,18 +32,20 @@ def meta(task: str) -> dict[str, Any]:
     """Everything that the page shows of a task, for curves.js."""
     told = [(name, runs.cards()[name], history(name)) for name in runs.runs_of(task)]
     told = [one for one in told if one[2]]
-    first = told[0][1] if told else next(iter(runs.cards().values()))
-    pair = {runs.title(name): card for name, card, _ in told if _of_the_pair(name)} or {"": first}
+    names = [name for name, _, _ in told] or runs.runs_of(task)
+    whose = [name for name in names if _of_the_pair(name)] or names[:1]
+    cards = {runs.title(name) if len(whose) > 1 else "": runs.cards()[name] for name in whose}
     hues = [_hue(name) for name, _, _ in told]
-    facts = [*recipe(first), ("optimizers", optimizers(pair)), ("took", took(pair))]
+    facts = [*recipes(cards), ("optimizers", optimizers(cards)), ("took", took(cards))]
     return {
         "key": "|".join(f"{name} {card.sha256}" for name, card, _ in told),
         "task": task,
-        "classes": max(2, first.units),
+        "classes": max(2, runs.cards()[whose[0]].units),
         "runs": [
             _run(name, card, rows) | {"hue": hue, "nth": hues[:place].count(hue)}
             for place, (hue, (name, card, rows)) in enumerate(zip(hues, told, strict=True))
         ],
+        "whose": " and ".join(runs.title(name) for name in whose),
         "recipe": [(name, text) for name, text in facts if text],
         "note": _note(task),
     }
@@ -59,8 +61,20 @@ def history(name: str) -> list[dict[str, float]]:
         return []
 
 
+def recipes(cards: Mapping[str, Card]) -> list[tuple[str, str]]:
+    """What the runs of these titles have in common, in words; where they differ, whose is what."""
+    told = {title: dict(recipe(card)) for title, card in cards.items()}
+    rows = {name: {title: one[name] for title, one in told.items()} for name in next(iter(told.values()))}
+    return [
+        (name, "; ".join(f"{title}: {text}" for title, text in texts.items() if text))
+        if len(set(texts.values())) > 1
+        else (name, next(iter(texts.values())))
+        for name, texts in rows.items()
+    ]
+
+
 def recipe(card: Card) -> list[tuple[str, str]]:
-    """What the runs of a task have in common, in words."""
+    """How a run was trained, in words."""
     training, data = card.training, card.data
     augmentation = training.get("augmentation", {})
     views = [

@@ -25,6 +25,7 @@ def test_one_cursor_moves_through_both_charts(page, server):
     expect(cursor).to_have_value("3")
     with (models.CHECKPOINTS / "cats_vs_dogs" / "adam" / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
+    expect(page.get_by_role("complementary", name="Recipe")).to_contain_text("Recipe of SGD and Adam")
     told = page.locator("[data-run=adam] [data-key=val_accuracy]")
     sent = len(tab.sent)
     for epoch in (3, 2, 1):

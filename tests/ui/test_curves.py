@@ -43,6 +43,27 @@ def test_the_recipe_is_that_of_the_card():
     assert dict(curves.recipe(runs.cards()["cats_vs_dogs/sgd-study"]))["schedule"] == "constant"
 
 
+def test_the_page_says_whose_the_recipe_is(monkeypatch):
+    meta = curves.meta("cifar10")
+    assert (meta["whose"], dict(meta["recipe"])["network"]) == ("SGD and Adam", "EfficientNetB0, 10 logits")
+    cards = runs.cards()
+    small = {name: card for name, card in cards.items() if name.startswith(("cats_vs_dogs/", "cifar10/cnn"))}
+    monkeypatch.setattr(runs, "cards", lambda: small)
+    meta = curves.meta("cifar10")
+    assert (meta["whose"], dict(meta["recipe"])["sees"]) == ("CNN1", "32 x 32 px")
+    # A task whose runs have no history is not told of as another task is.
+    monkeypatch.setattr(curves, "history", lambda name: [])
+    assert curves.meta("cifar10")["whose"] == "CNN1"
+
+
+def test_where_the_two_recipes_differ_it_is_said_whose_is_what():
+    cards = {"SGD": runs.cards()["cats_vs_dogs/sgd"], "Adam": runs.cards()["cats_vs_dogs/adam-study"]}
+    told = dict(curves.recipes(cards))
+    assert told["batch"] == "SGD: 32, 91 steps an epoch; Adam: 20, 90 steps an epoch"
+    assert told["trained on"] == "2,900 photographs"
+    assert curves.recipes({"": cards["SGD"]}) == curves.recipe(cards["SGD"])
+
+
 def test_what_explains_the_two_losses_is_told_where_the_card_has_it():
     cards = {title: runs.cards()[f"food101/{title.lower()}"] for title in ("SGD", "Adam")}
     told = dict(curves.meta("food101")["recipe"])

@@ -4,8 +4,9 @@
 //
 //   meta = {task, classes, runs: [{id, name, hue: "a" | "b" | "c", nth, first, optimizer, rate, epochs, test: number | null,
 //     photographs, best: {accuracy, loss, val_accuracy, val_loss}, history: [{epoch, loss, accuracy, val_loss,
-//     val_accuracy, cross_entropy?, l2?}], recipe: [[name, text]]}], note: [["p" | "pre", text]]}
-//   `first` says whether a run is shown to begin with, `nth` how many runs before it have its hue.
+//     val_accuracy, cross_entropy?, l2?}]}], whose, recipe: [[name, text]], note: [["p" | "pre", text]]}
+//   `first` says whether a run is shown to begin with, `nth` how many runs before it have its hue; `whose` names those
+//   that the recipe is of.
 //   state = {epoch, runs: [id]}, from readCurves(); on.state(hash) is told of every change.
 import { el, ring, setText, svg } from "../viewer/parts.js";
 import { darkBehind, watchTheme } from "../viewer/theme.js";
@@ -75,6 +76,7 @@ class Curves {
   #range = el("input", { type: "range", class: "px-blend-range", min: 1, step: 1, "aria-label": "Epoch" });
   #where = el("span", { class: "pc-epoch" });
   #table = el("table", { class: "pc-table" });
+  #whose = el("h2", { class: "pc-whose" });
   #recipe = el("dl", { class: "pc-recipe" });
   #note = el("div", { class: "pc-note" });
 
@@ -86,7 +88,7 @@ class Curves {
     const cursor = el("div", { class: "pc-cursor-row" }, this.#where, this.#range);
     const key = el("p", { class: "pc-key" }, mark("validation"), " validation ", mark("train"), " training");
     const left = el("div", { class: "pc-left" }, charts, cursor, key, el("div", { class: "pc-scroll", tabindex: 0, role: "group", "aria-label": "Results" }, this.#table), this.#note);
-    this.#node = el("section", { class: "parallax pc", "aria-label": "Curves" }, left, el("aside", { "aria-label": "Recipe" }, this.#recipe));
+    this.#node = el("section", { class: "parallax pc", "aria-label": "Curves" }, left, el("aside", { "aria-label": "Recipe" }, this.#whose, this.#recipe));
     root.append(this.#node);
     const theme = () => this.#node.setAttribute("data-theme", darkBehind(root.host ?? this.#node) ? "dark" : "light");
     watchTheme(this.#node, theme);
@@ -156,6 +158,7 @@ class Curves {
       ),
       el("tbody", {}, ...this.#meta.runs.map((run) => this.#row(run))),
     );
+    setText(this.#whose, `Recipe of ${this.#meta.whose}`);
     this.#recipe.replaceChildren(
       ...this.#meta.recipe.flatMap(([name, text]) => [el("dt", { text: name }), el("dd", { text })]),
     );
