@@ -25,9 +25,10 @@ export function percent(value, short = false) {
   return `${(100 * value).toFixed(short ? 0 : 2)}${short ? "" : " %"}`;
 }
 
-/** A loss with three significant digits. */
-export function nats(value) {
-  return value >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
+/** A loss with three significant digits, zeros too; on the axis, `short`, without those that say nothing. */
+export function nats(value, short = false) {
+  if (value >= 100) return value.toFixed(0);
+  return short ? String(Number(value.toPrecision(3))) : value.toPrecision(3);
 }
 
 /** What the first loss is made of, in a sentence; empty where the training had no L2. */

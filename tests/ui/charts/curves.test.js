@@ -6,15 +6,17 @@ test("numbers are told with the digits that they deserve", () => {
   assert.equal(percent(0.9975), "99.75 %");
   assert.equal(percent(0.9, true), "90");
   assert.equal(nats(0.00792168), "0.00792");
-  assert.equal(nats(2.302585), "2.3");
+  assert.equal(nats(0.0077), "0.00770");
+  assert.equal(nats(2.302585), "2.30");
+  assert.equal(nats(0.5, true), "0.5");
   assert.equal(nats(123.4), "123");
 });
 
 test("the first loss is explained where L2 was a part of it", () => {
   const history = [{ loss: 6.9, cross_entropy: 4.6, l2: 2.3 }, { cross_entropy: 1, l2: 1 }];
   const sentence = firstLoss({ name: "Adam", history }, 101);
-  assert.match(sentence, /^Adam: the loss of the first epoch, 6.9, is 4.6 of cross-entropy/);
-  assert.match(sentence, /101 classes has 4.62\) and 2.3 of L2/);
+  assert.match(sentence, /^Adam: the loss of the first epoch, 6.90, is 4.60 of cross-entropy/);
+  assert.match(sentence, /101 classes has 4.62\) and 2.30 of L2/);
   assert.equal(firstLoss({ name: "Adam", history: [{ loss: 1 }] }, 2), "");
   assert.equal(firstLoss({ name: "Adam", history: [] }, 2), "");
 });
