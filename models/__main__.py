@@ -32,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ModelError as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"{error.filename or 'A file'} cannot be read or written: {error.strerror}.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 2

@@ -97,9 +97,11 @@ class Card:
         known = cls.__dataclass_fields__
         try:
             card = cls(**{key: value for key, value in content.items() if key in known})
-            if any(
-                known[name].default_factory is dict and not isinstance(part, dict) for name, part in vars(card).items()
-            ):
+            kinds = [(part, dict) for name, part in vars(card).items() if known[name].default_factory is dict]
+            kinds += [(found, dict) for found in card.results.values()]
+            kinds += [(stage, dict) for stage in card.training.get("stages", ())]
+            kinds += [(card.training.get("augmentation", {}), dict), (card.preprocessing.get("fit", "crop"), str)]
+            if not all(isinstance(part, kind) for part, kind in kinds):
                 raise TypeError
             return cls(
                 **{
@@ -108,6 +110,8 @@ class Card:
                     "fingerprint": tuple(map(float, card.fingerprint)),
                     "input_size": int(card.input_size),
                     "units": int(card.units),
+                    "seconds": float(card.seconds),
+                    "cpu_seconds": float(card.cpu_seconds),
                 }
             )
         except (TypeError, ValueError, AttributeError, OverflowError):

@@ -126,6 +126,11 @@ def test_every_shipped_card_is_said(file):
     assert f"n {card.results['test']['n']}" in told["test results"]
 
 
+@pytest.mark.parametrize("ending", ["", ".keras"])
+def test_a_name_too_long_for_a_file_is_one_sentence(capfd, ending):
+    assert "File name too long" in refused(capfd, "check", "a" * 300 + ending)
+
+
 def test_card_as_json_is_the_card(capfd, checkpoints):
     out = said(capfd, "card", checkpoints / "cats_vs_dogs/adam", "--json")
     assert out.count("\n") == 1

@@ -164,6 +164,22 @@ def test_a_card_with_a_part_of_another_kind_is_one_plain_sentence(card, tmp_path
         Card.read(tmp_path / "card.json")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seconds": None},
+        {"results": {"test": 3}},
+        {"preprocessing": {"fit": []}},
+        {"training": {"stages": [1]}},
+        {"training": {"augmentation": "none"}},
+    ],
+)
+def test_a_card_with_something_of_another_kind_deeper_in_is_one_plain_sentence(card, tmp_path, change):
+    (tmp_path / "card.json").write_text(json.dumps({**asdict(card), **change}))
+    with pytest.raises(ModelError, match="another kind"):
+        Card.read(tmp_path / "card.json")
+
+
 @pytest.mark.parametrize("harm", ["missing", "truncated", "no card", "card is not json", "card lacks its task"])
 def test_a_damaged_checkpoint_is_one_plain_sentence(folder, tmp_path, harm):
     hurt = tmp_path / "hurt"
