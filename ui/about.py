@@ -14,9 +14,10 @@ IDEA = """
 ## One photograph, two trainings
 
 Two copies of one network began with the same weights and saw the same photographs in the same order. One was trained
-with SGD, the other with Adam, each at the learning rate that suits it best; nothing else differs. Parallax shows both
-the same photograph: what each says, and at every depth where the evidence for it lies. Where the two agree, the rings
-on the depth axis lie on each other; where they part, the rings part.
+with SGD, the other with Adam, each at the best of the learning rates that were tried for it; on Food-101 each has its
+gradient cut in its own way, too. Nothing else differs. Parallax shows both the same photograph: what each says, and at
+every depth where the evidence for it lies. Where the two agree, the rings on the depth axis lie on each other; where
+they part, the rings part.
 """
 
 MAPS = """
@@ -24,8 +25,9 @@ MAPS = """
 
 - **Evidence for a class, cell by cell**, in units of that class's logit: how much the score would change with what
   a layer found at each place. It is signed: some places speak against the class.
-- **At the layer's own resolution.** Early layers have many small cells that each see little, `top` has 7 by 7 that
-  see almost everything. Every cell is drawn at the middle of what it really sees.
+- **At the layer's own resolution.** Early layers have many small cells that each see little; `top` has 7 by 7 in a
+  square of 224 pixels, 5 by 5 in one of 160, that see almost everything. Every cell is drawn at the middle of what it
+  really sees.
 - **A strength stands beside every map**, for a map is scaled for the eye: a faint map and a strong one can look alike.
 
 ## What a map is not
