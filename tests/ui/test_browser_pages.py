@@ -41,6 +41,22 @@ def test_one_cursor_moves_through_both_charts(page, server):
     expect(page.get_by_role("img", name=re.compile("Accuracy"))).not_to_contain_text("SGD")
 
 
+def test_the_curves_follow_an_address_that_is_pasted_into_their_tab(page, server):
+    tab = visit(page, f"{server.url}/curves#epoch=1")
+    cursor = page.get_by_role("slider", name="Epoch")
+    expect(cursor).to_have_value("1")
+    # Streamlit looks for its server below the page's own address first.
+    tab.errors.clear()
+    page.evaluate("location.hash = 'epoch=2&runs=adam'")
+    expect(cursor).to_have_value("2")
+    expect(page.get_by_role("button", name="SGD", exact=True)).to_have_attribute("aria-pressed", "false")
+    # What is not known is left out, as when the page opens.
+    page.evaluate("location.hash = 'epoch=9&runs=nobody'")
+    expect(cursor).to_have_value("3")
+    expect(page.get_by_role("button", name="SGD", exact=True)).to_have_attribute("aria-pressed", "true")
+    assert tab.errors == []
+
+
 def test_errors_are_those_of_the_files_and_open_on_look(page, server):
     page.goto(f"{server.url}/errors")
     summary = json.loads((models.CHECKPOINTS.parent / "studies/cats_vs_dogs_errors/summary.json").read_text())

@@ -1,6 +1,6 @@
 // The curves of a task's runs over their epochs, under one cursor.
 //
-// mountCurves(root, {meta, state, on}) -> {update({meta})}
+// mountCurves(root, {meta, state, on}) -> {update({meta, state})}
 //
 //   meta = {task, classes, runs: [{id, name, hue: "a" | "b" | "c", nth, first, optimizer, rate, epochs, test: number | null,
 //     photographs, best: {accuracy, loss, val_accuracy, val_loss}, history: [{epoch, loss, accuracy, val_loss,
@@ -97,14 +97,17 @@ class Curves {
     new ResizeObserver(() => this.#draw()).observe(charts);
   }
 
-  update({ meta }) {
-    if (!meta || meta.key === this.#meta?.key) return;
-    this.#meta = meta;
-    const known = meta.runs.map((run) => run.id);
+  update({ meta, state }) {
+    const other = meta && meta.key !== this.#meta?.key;
+    if (!other && !state) return;
+    if (other) this.#meta = meta;
+    if (state) this.#state = state;
+    const { runs } = this.#meta;
+    const known = runs.map((run) => run.id);
     const asked = this.#state.runs?.filter((id) => known.includes(id));
-    this.#state.runs = asked?.length ? asked : meta.runs.filter((run) => run.first).map((run) => run.id);
+    this.#state.runs = asked?.length ? asked : runs.filter((run) => run.first).map((run) => run.id);
     this.#state.epoch = Math.min(this.#state.epoch ?? this.#epochs, this.#epochs);
-    this.#build();
+    if (other) this.#build();
     this.#draw();
   }
 

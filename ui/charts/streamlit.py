@@ -12,13 +12,16 @@ HERE = Path(__file__).parent
 STYLE = bundle.style() + (HERE / "charts.css").read_text(encoding="utf-8")
 
 CURVES = """
+let view;
+globalThis.addEventListener("hashchange", () => view?.update({ state: readCurves(globalThis.location.hash) }));
+
 const write = (hash) => {
   const { pathname, search } = globalThis.location;
   globalThis.history.replaceState(globalThis.history.state, "", `${pathname}${search}#${hash}`);
 };
 
 export default function ({ data, parentElement }) {
-  mountCurves(parentElement, { meta: data, state: readCurves(globalThis.location.hash), on: { state: write } });
+  view = mountCurves(parentElement, { meta: data, state: readCurves(globalThis.location.hash), on: { state: write } });
 }
 """
 
