@@ -9,6 +9,7 @@ import re
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,8 @@ def _explain_one(
                 f"{name} knows no class {strangers[0]!r}, which {next(iter(explainers))} tells apart: "
                 "only maps of one class can stand side by side."
             )
-    found = {name: one(picture, targets=wanted, methods=methods) for name, one in explainers.items()}
+    asked = {"targets": wanted, "methods": methods}
+    found = {name: one(picture, **asked, progress=_progress(name)) for name, one in explainers.items()}
     anatomies = {
         name: {block: one.anatomy(picture, block, wanted[0]) for block in blocks} for name, one in explainers.items()
     }
@@ -337,6 +339,18 @@ def _export(asked: argparse.Namespace) -> int:
     onnx.save(graph_of_run, asked.out)
     _say(f"{asked.out}: {asked.out.stat().st_size / 1e6:.1f} MB")
     return 0
+
+
+def _progress(name: str) -> Callable[[int, int], None] | None:
+    """Of the methods that take seconds, one line on the person's screen that goes when they are done."""
+    if not sys.stderr.isatty():
+        return None
+
+    def told(done: int, total: int) -> None:
+        words = f"{name}: {done} of {total} pictures asked" if done < total else ""
+        print(f"\r\x1b[K{words}", end="", file=sys.stderr, flush=True)
+
+    return told
 
 
 def _say(line: str) -> None:

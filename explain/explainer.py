@@ -39,7 +39,7 @@ class Explainer:
         labels: class names in the order of the outputs; two labels and one unit mean (negative, positive). Without
             labels, classes are named by their numbers.
         engine: `openvino`, `tensorflow`, or `auto`: the first where it can, otherwise the second.
-        layers: names of the layers to explain; all of them by default.
+        layers: names of the layers to explain, or of one; all of them by default.
         fit: how a photograph becomes a square, `crop` or `squash`.
         source_size: resolution the task's own pictures have, in pixels, where it is below the network's input.
         output: which output to explain, for models with several.
@@ -58,7 +58,7 @@ class Explainer:
         model: Any,
         labels: Sequence[str] | None = None,
         engine: str = "auto",
-        layers: Sequence[str] | None = None,
+        layers: Sequence[str] | str | None = None,
         fit: photo.Fit = "crop",
         source_size: int | None = None,
         output: str | None = None,
@@ -73,7 +73,7 @@ class Explainer:
         self.labels = _labels(labels, network.units)
         self._model = network.model
         self._all_layers = layers_of(network.model)
-        self.layers = _choose(self._all_layers, layers)
+        self.layers = _choose(self._all_layers, None if layers is None else _several(layers))
         self._threads = threads
         self._graphs = graphs or Graphs(compiled.folder())
         self._behind: dict[str, Any] = {}
@@ -84,8 +84,8 @@ class Explainer:
     def __call__(
         self,
         picture: Any,
-        targets: Sequence[Target] | None = None,
-        methods: Sequence[str] = (DEFAULT,),
+        targets: Sequence[Target] | Target | None = None,
+        methods: Sequence[str] | str = (DEFAULT,),
         keep: bool = False,
         seed: int = 0,
         progress: Progress | None = None,
@@ -94,7 +94,7 @@ class Explainer:
 
         Args:
             picture: a path, bytes, PIL image or array, see `explain.photo.read`.
-            targets: labels or their numbers; the most probable class by default.
+            targets: labels or their numbers, one or several; the most probable class by default.
             methods: names of formulas, see `explain.formulas.FORMULAS`, or of `explain.perturbation.PERTURBATIONS`,
                 which take seconds; of those, occlusion and RISE have one map, of the layer `image`.
             keep: whether to keep activations and gradients in `Explanation.evidence`.
@@ -106,7 +106,8 @@ class Explainer:
             TargetError: if a target is not one of the labels.
             EngineError: if there is no such method.
         """
-        return self._explain(self._engine, picture, targets, methods, keep, seed, progress)
+        several = [targets] if isinstance(targets, (str, int, np.integer)) else targets
+        return self._explain(self._engine, picture, several, _several(methods), keep, seed, progress)
 
     def anatomy(self, picture: Any, layer: str, target: Target | None = None) -> MBConv:
         """What an MBConv block makes of one photograph, and which of its channels carry the score.
@@ -149,7 +150,7 @@ class Explainer:
         self,
         pictures: Iterable[Any],
         targets: Sequence[Sequence[Target] | None] | None = None,
-        methods: Sequence[str] = (DEFAULT,),
+        methods: Sequence[str] | str = (DEFAULT,),
         keep: bool = False,
     ) -> Iterator[Explanation]:
         """Explain many photographs, each with its own targets; equal to as many single calls.
@@ -160,7 +161,8 @@ class Explainer:
         Raises:
             TargetError: if there is not one list of targets for each photograph.
         """
-        pictures = list(pictures)
+        pictures = [pictures] if isinstance(pictures, (str, bytes)) else list(pictures)
+        methods = _several(methods)
         wanted = [None] * len(pictures) if targets is None else list(targets)
         if len(wanted) != len(pictures):
             raise TargetError(f"There are {len(pictures)} photographs but {len(wanted)} lists of targets.")
@@ -342,6 +344,11 @@ def _labels(labels: Sequence[str] | None, units: int) -> tuple[str, ...]:
     if len(labels) != count:
         raise TargetError(f"There are {len(labels)} labels, but the model tells {count} classes apart.")
     return tuple(map(str, labels))
+
+
+def _several(names: Sequence[str] | str) -> Sequence[str]:
+    """One name is not the list of its letters."""
+    return [names] if isinstance(names, str) else names
 
 
 def _choose(layers: tuple[Layer, ...], names: Sequence[str] | None) -> tuple[Layer, ...]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -161,6 +162,15 @@ def test_two_models_of_one_name_are_both_explained(photos, tmp_path, tiny_files)
     assert {path.name for path in (tmp_path / "my-cat").glob("*.npz")} == {"net.npz", "net-2.npz"}
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in tiny_files]
     assert [one["sha256"] for one in manifest["models"].values()] == digests
+
+
+def test_slow_methods_tell_how_far_they_are(photos, tmp_path, tiny_files, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    words = ["--model", str(tiny_files[0]), "--method", "occlusion", "--out", str(tmp_path)]
+    assert main([str(photos / "one" / "my cat.png"), *words]) == 0
+    shown = capsys.readouterr().err.split("\r\x1b[K")
+    assert re.fullmatch(r"net: \d+ of \d+ pictures asked", shown[1])
+    assert shown[-1] == ""
 
 
 @pytest.fixture(scope="module")

@@ -254,3 +254,10 @@ def test_threads_do_not_disturb_each_other(reference):
         together = list(pool.map(lambda n: explainer(PICTURES[n % 3], targets=[1]).maps["hires_cam"]["top"], range(24)))
     for number, found in enumerate(together):
         assert np.array_equal(found, alone[number % 3])
+
+
+def test_one_name_is_not_the_list_of_its_letters(reference):
+    explainer = Explainer(reference[0], labels=("ant", "bee", "fly"), layers="top")
+    found = explainer(PICTURES[0], targets="bee", methods="grad_cam")
+    assert (found.targets, [*found.maps], [*found.maps["grad_cam"]]) == (("bee",), ["grad_cam"], ["top"])
+    assert explainer(PICTURES[0], targets=1).targets == found.targets
