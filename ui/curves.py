@@ -42,7 +42,7 @@ def meta(task: str) -> dict[str, Any]:
         "task": task,
         "classes": max(2, runs.cards()[whose[0]].units),
         "runs": [
-            _run(name, card, rows) | {"hue": hue, "nth": hues[:place].count(hue)}
+            _run(name, card, rows) | {"first": name in whose, "hue": hue, "nth": hues[:place].count(hue)}
             for place, (hue, (name, card, rows)) in enumerate(zip(hues, told, strict=True))
         ],
         "whose": " and ".join(runs.title(name) for name in whose),
@@ -159,7 +159,6 @@ def _run(name: str, card: Card, rows: list[dict[str, float]]) -> dict[str, Any]:
     return {
         "id": own,
         "name": runs.title(name),
-        "first": _of_the_pair(name),
         "rate": f"{card.optimizer.get('learning_rate', ''):g}",
         "test": test.get("accuracy"),
         "photographs": f"{test.get('n', 0):,}",

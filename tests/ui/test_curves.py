@@ -51,6 +51,7 @@ def test_the_page_says_whose_the_recipe_is(monkeypatch):
     monkeypatch.setattr(runs, "cards", lambda: small)
     meta = curves.meta("cifar10")
     assert (meta["whose"], dict(meta["recipe"])["sees"]) == ("CNN1", "32 x 32 px")
+    assert [run["id"] for run in meta["runs"] if run["first"]] == ["cnn1"]
     # A task whose runs have no history is not told of as another task is.
     monkeypatch.setattr(curves, "history", lambda name: [])
     assert curves.meta("cifar10")["whose"] == "CNN1"
