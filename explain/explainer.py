@@ -49,7 +49,8 @@ class Explainer:
 
     Raises:
         LayerError: if the model has no graph that can be followed, or no such layer.
-        EngineError: if the engine asked for cannot run this model.
+        EngineError: if the engine asked for cannot run this model, or there is not one thread for it.
+        PhotoError: if there is no such fit, or the source has no pixels.
         TargetError: if labels and outputs differ in number.
     """
 
@@ -65,6 +66,9 @@ class Explainer:
         threads: int | None = None,
         graphs: Graphs | None = None,
     ) -> None:
+        photo.check(fit, source_size)
+        if threads is not None and threads < 1:
+            raise EngineError(f"A call has at least one thread, not {threads}.")
         network = network_of(model, output)
         self.size = network.size
         self.explains = network.explains

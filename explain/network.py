@@ -50,7 +50,10 @@ def network_of(model: Any, output: str | None = None) -> Network:
     """
     import keras
 
-    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+    if not isinstance(model, keras.Model):
+        hint = ": give its .model" if isinstance(getattr(model, "model", None), keras.Model) else ""
+        raise LayerError(f"{type(model).__name__} is not a Keras model{hint}.")
+    if not getattr(model, "inputs", None):
         raise LayerError("This is not a Keras model with a known graph: build it with an Input, not as a subclass.")
     if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4 or model.inputs[0].shape[-1] != 3:
         raise LayerError(f"{model.name} does not take one colour picture (rows, columns, 3).")
@@ -83,14 +86,17 @@ def _flatten(model: Any) -> Any:
     import keras
 
     side = next((size for size in model.inputs[0].shape[1:3] if size), 224)
-    pairs: list[tuple[Any, Any]] = []
+    copies: dict[int, tuple[Any, Any]] = {}
 
     def copy(layer: Any) -> Any:
+        # What is called twice stays one layer with one set of weights.
+        if id(layer) in copies:
+            return copies[id(layer)][1]
         config = layer.get_config()
         if "dtype" in config:
             config["dtype"] = "float32"
         fresh = type(layer).from_config(config)
-        pairs.append((layer, fresh))
+        copies[id(layer)] = layer, fresh
         return fresh
 
     def call(part: Any, *arguments: Any, **options: Any) -> Any:
@@ -116,7 +122,7 @@ def _flatten(model: Any) -> Any:
         flat = keras.Model(image, run(model, image), name=model.name)
     except (TypeError, ValueError, NotImplementedError) as error:
         raise LayerError(f"{model.name} cannot be written as one graph: {str(error).splitlines()[0]}") from error
-    for old, fresh in pairs:
+    for old, fresh in copies.values():
         fresh.set_weights(old.get_weights())
         if isinstance(fresh, keras.layers.Normalization) and fresh.built:
             fresh.finalize_state()

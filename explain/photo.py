@@ -70,6 +70,14 @@ def read(source: Any) -> Image.Image:
         raise PhotoError(f"{name} is damaged or cut short: save or download it again.") from error
 
 
+def check(fit: str, source_size: int | None) -> None:
+    """Raises PhotoError if `see` knows no such fit, or a source has no pixels."""
+    if fit not in ("crop", "squash"):
+        raise PhotoError(f'There is no fit "{fit}": choose "crop" or "squash".')
+    if source_size is not None and source_size < 1:
+        raise PhotoError(f"A source of {source_size} pixels shows nothing.")
+
+
 def see(photo: Image.Image, size: int, fit: Fit = "crop", source_size: int | None = None) -> np.ndarray:
     """Give the pixels that a network with inputs of `size` x `size` sees of a photograph from `read`.
 
@@ -79,13 +87,12 @@ def see(photo: Image.Image, size: int, fit: Fit = "crop", source_size: int | Non
 
     Returns (size, size, 3) uint8. Raises PhotoError for an unknown fit.
     """
+    check(fit, source_size)
     if fit == "crop":
         width, height = photo.size
         side = min(width, height)
         left, top = (width - side) // 2, (height - side) // 2
         photo = photo.crop((left, top, left + side, top + side))
-    elif fit != "squash":
-        raise PhotoError(f'There is no fit "{fit}": choose "crop" or "squash".')
     if source_size is not None:
         width, height = photo.size
         photo = photo.resize((min(width, source_size), min(height, source_size)), Image.Resampling.BILINEAR)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from explain import Explainer, LayerError, TargetError
+from explain import EngineError, Explainer, LayerError, PhotoError, TargetError
 from explain.formulas import FORMULAS
 from explain.network import network_of
 from tests.explain.kinds import KINDS, PICTURES, SIZE, head, nested, two_outputs, with_weights_of
@@ -261,3 +261,35 @@ def test_one_name_is_not_the_list_of_its_letters(reference):
     found = explainer(PICTURES[0], targets="bee", methods="grad_cam")
     assert (found.targets, [*found.maps], [*found.maps["grad_cam"]]) == (("bee",), ["grad_cam"], ["top"])
     assert explainer(PICTURES[0], targets=1).targets == found.targets
+
+
+def test_a_nested_layer_that_is_called_twice_stays_one(reference):
+    image = keras.Input((SIZE, SIZE, 3))
+    convolution = keras.layers.Conv2D(3, 3, padding="same", activation="relu")
+    inner = keras.Model(image, convolution(convolution(image)))
+    outer = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.GlobalAveragePooling2D()(inner(inner(outer)))
+    model = keras.Model(outer, keras.layers.Dense(2)(x))
+    network = network_of(model)
+    picture = PICTURES[0][None].astype("float32")
+    assert np.allclose(network.model(picture), model(picture), rtol=1e-5)
+    assert network.model.count_params() == model.count_params()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "sentence"),
+    [
+        ({"threads": 0}, EngineError, "at least one thread, not 0"),
+        ({"fit": "stretch"}, PhotoError, 'no fit "stretch"'),
+        ({"source_size": 0}, PhotoError, "0 pixels"),
+        ({"layers": ()}, LayerError, "no layer to be explained"),
+    ],
+)
+def test_what_cannot_be_is_told_before_a_photograph_comes(reference, options, error, sentence):
+    with pytest.raises(error, match=sentence):
+        Explainer(reference[0], **options)
+
+
+def test_a_run_is_no_model_but_has_one(shipped):
+    with pytest.raises(LayerError, match=r"^Run is not a Keras model: give its \.model\.$"):
+        Explainer(shipped["cats_vs_dogs/sgd"])
