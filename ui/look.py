@@ -166,9 +166,21 @@ def _choose_runs() -> tuple[str, list[str]]:
     with choice:
         task = frame.choose_task(label_visibility="visible", width="stretch")
         names = [name.split("/")[1] for name in runs.runs_of(task)] + list(bring.kept())
+        _keep_both()
         left = frame.choose("left", "Left", names, named=bring.title)
         right = frame.choose("right", "Right", names, min(1, len(names) - 1), named=bring.title)
+        st.session_state["sides"] = {"left": left, "right": right}
     return task, list(dict.fromkeys(bring.full_name(task, name) for name in (left, right)))
+
+
+def _keep_both() -> None:
+    """Who chooses for one side the run of the other changes the two: one of them alone is nothing to compare."""
+    before: dict[str, str] = st.session_state.get("sides", {})
+    now = {side: st.session_state.get(side) for side in before}
+    changed = [side for side in before if now[side] != before[side]]
+    if len(changed) == 1 and now["left"] == now["right"]:
+        other = "left" if changed == ["right"] else "right"
+        st.query_params[other] = bring.title(before[changed[0]])
 
 
 def _choose_method() -> str:

@@ -55,6 +55,25 @@ def test_food_opens_with_food_and_a_photograph_stays_when_the_task_changes(app, 
         assert visitor.session_state["last"].sample == expected
 
 
+def test_the_run_of_the_other_side_changes_places_with_the_one_that_it_replaces(monkeypatch):
+    monkeypatch.setattr(runs, "at_hand", lambda names: True)
+    monkeypatch.setattr(runs, "usable", lambda names: ([], []))
+    visitor = AppTest.from_file(PAGE, default_timeout=120).run()
+    for side, name, expected in (
+        ("left", "adam", ("adam", "sgd")),
+        ("right", "adam-study", ("adam", "adam-study")),
+        ("right", "adam", ("adam-study", "adam")),
+        ("left", "sgd", ("sgd", "adam")),
+    ):
+        visitor.selectbox(key=side).set_value(name).run()
+        assert not visitor.exception
+        assert tuple(visitor.selectbox(key=side).value for side in ("left", "right")) == expected
+    # An address may say so, and a task with one run has no other.
+    visitor.query_params |= {"left": "adam", "right": "adam"}
+    visitor.run()
+    assert visitor.selectbox(key="left").value == visitor.selectbox(key="right").value == "adam"
+
+
 def test_a_session_keeps_a_few_photographs(app):
     for number in [*range(5), 2, 0]:
         _offer(app, str(number), (30 * number, 99, 160))
