@@ -30,8 +30,8 @@ def kept() -> dict[str, runs.Guest]:
 
 
 def title(name: str) -> str:
-    """What the choice of runs calls one."""
-    return runs.title(name) if name in runs.guests else name
+    """What the choice of runs calls one, as the rest of the page does."""
+    return runs.title(name if name in runs.guests else f"task/{name}")
 
 
 def full_name(task: str, name: str) -> str:
@@ -99,6 +99,7 @@ def _take_in(place: Any, source: str, content: bytes | None) -> tuple[str, tuple
     except guests.GuestError as error:
         return f"{source} is not shown.", error.reasons
     taken = {other.title for other in kept().values()}
+    taken |= {called for run in runs.cards() for called in (run.split("/")[1], runs.title(run))}
     # The choice of runs knows models by their titles.
     guest.title = next(one for one in (guest.title, *(f"{guest.title} {n}" for n in range(2, 9))) if one not in taken)
     kept()[name] = guest

@@ -152,6 +152,13 @@ def test_two_are_kept_and_two_of_one_name_are_told_apart(app, files):
     assert app.selectbox(key="right").value in app.session_state["guests"]
 
 
+@pytest.mark.parametrize("name", ["Adam", "adam"])
+def test_a_model_that_is_called_like_a_run_is_told_apart(app, files, tmp_path, name):
+    (tmp_path / f"{name}.keras").write_bytes((files / "mine.keras").read_bytes())
+    give(app, tmp_path / f"{name}.keras")
+    assert shown(app) == ["SGD", f"{name} 2"]
+
+
 def test_a_model_goes_with_its_visitor(app, files):
     give(app, files / "mine.keras")
     here = len(runs.guests)

@@ -74,6 +74,19 @@ def test_the_run_of_the_other_side_changes_places_with_the_one_that_it_replaces(
     assert visitor.selectbox(key="left").value == visitor.selectbox(key="right").value == "adam"
 
 
+@pytest.mark.parametrize("asked", ["sgd-seed1", "SGD seed 1"])
+def test_the_choice_of_runs_calls_them_what_the_page_does_and_knows_both_names(monkeypatch, asked):
+    monkeypatch.setattr(runs, "at_hand", lambda names: True)
+    monkeypatch.setattr(runs, "usable", lambda names: ([], []))
+    visitor = AppTest.from_file(PAGE, default_timeout=120)
+    visitor.query_params["right"] = asked
+    visitor.run()
+    right = visitor.selectbox(key="right")
+    assert right.value == "sgd-seed1"
+    assert right.options[:2] == ["SGD", "Adam"]
+    assert "SGD seed 1" in right.options
+
+
 def test_a_session_keeps_a_few_photographs(app):
     for number in [*range(5), 2, 0]:
         _offer(app, str(number), (30 * number, 99, 160))
