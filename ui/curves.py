@@ -32,15 +32,15 @@ def meta(task: str) -> dict[str, Any]:
     """Everything that the page shows of a task, for curves.js."""
     told = [(name, runs.cards()[name], history(name)) for name in runs.runs_of(task)]
     told = [one for one in told if one[2]]
-    names = [name for name, _, _ in told] or runs.runs_of(task)
+    names = [name for name, _, _ in told]
     whose = [name for name in names if _of_the_pair(name)] or names[:1]
     cards = {runs.title(name) if len(whose) > 1 else "": runs.cards()[name] for name in whose}
     hues = [_hue(name) for name, _, _ in told]
-    facts = [*recipes(cards), ("optimizers", optimizers(cards)), ("took", took(cards))]
+    facts = [*recipes(cards), ("optimizers", optimizers(cards)), ("took", took(cards))] if cards else []
     return {
         "key": "|".join(f"{name} {card.sha256}" for name, card, _ in told),
         "task": task,
-        "classes": max(2, runs.cards()[whose[0]].units),
+        "classes": max(2, runs.cards()[runs.runs_of(task)[0]].units),
         "runs": [
             _run(name, card, rows) | {"first": name in whose, "hue": hue, "nth": hues[:place].count(hue)}
             for place, (hue, (name, card, rows)) in enumerate(zip(hues, told, strict=True))

@@ -52,9 +52,10 @@ def test_the_page_says_whose_the_recipe_is(monkeypatch):
     meta = curves.meta("cifar10")
     assert (meta["whose"], dict(meta["recipe"])["sees"]) == ("CNN1", "32 x 32 px")
     assert [run["id"] for run in meta["runs"] if run["first"]] == ["cnn1"]
-    # A task whose runs have no history is not told of as another task is.
+    # Of runs without a history nothing is told, and nothing of another task's.
     monkeypatch.setattr(curves, "history", lambda name: [])
-    assert curves.meta("cifar10")["whose"] == "CNN1"
+    meta = curves.meta("cifar10")
+    assert (meta["whose"], meta["recipe"], meta["classes"]) == ("", [], 10)
 
 
 def test_where_the_two_recipes_differ_it_is_said_whose_is_what():

@@ -163,6 +163,7 @@ class Curves {
       el("tbody", {}, ...this.#meta.runs.map((run) => this.#row(run))),
     );
     setText(this.#whose, `Recipe of ${this.#meta.whose}`);
+    this.#whose.hidden = !this.#meta.whose;
     this.#recipe.replaceChildren(
       ...this.#meta.recipe.flatMap(([name, text]) => [el("dt", { text: name }), el("dd", { text })]),
     );
