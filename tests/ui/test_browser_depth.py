@@ -78,6 +78,19 @@ def test_keys_go_on_after_a_click_on_a_picture_or_beside_it(still):
         tab.at(layer)
 
 
+def test_where_the_other_run_s_evidence_alone_is_seen_the_numbers_are_its_own(still):
+    tab = still()
+    left, right = (tab.page.locator(f".px-hue-{hue} .px-foot") for hue in "ab")
+    own, other = left.inner_text(), right.inner_text()
+    assert own != other
+    tab.page.keyboard.down("b")
+    expect(left).to_have_text(other, use_inner_text=True)
+    expect(tab.evidence("Adam")).to_have_count(2)
+    tab.page.keyboard.up("b")
+    expect(left).to_have_text(own, use_inner_text=True)
+    expect(tab.evidence("Adam")).to_have_count(1)
+
+
 @pytest.mark.parametrize(("cells", "show"), [("smooth", "positive"), ("smooth", "signed"), ("native", "signed")])
 def test_the_canvas_shows_the_maps_where_their_cells_look(still, explainers, cells, show):
     """Against the tape's maps drawn by explain.render, and against the place where a plain resize would draw them."""

@@ -109,8 +109,8 @@ export function runPanel(run, text) {
     bar.style.width = `${100 * (other.top?.[0]?.probability ?? 0)}%`;
   }
 
-  /** The numbers of one map; `mix`: what is blended into this panel, as a text, or null. */
-  function read({ reading, label, layer, size, signed, mix }) {
+  /** The numbers of one map, and whose it is; `mix`: what is blended into this panel, as a text, or null. */
+  function read({ reading, runName, label, layer, size, signed, mix }) {
     const { strength: either, shown, full, blank, peak } = reading;
     setText(measure, text[signed ? "strength" : "positive"]);
     setText(strength, formatNumber(shown));
@@ -123,7 +123,7 @@ export function runPanel(run, text) {
     setText(parts.none, blank ? blankText(label, layer.name, { strength: either, shown, signed }) : "");
     parts.chip.hidden = mix === null;
     setText(parts.chip, mix ?? "");
-    const said = { label, layerName: layer.name, runName: run.name, strength: either, shown, peak, size, signed };
+    const said = { label, layerName: layer.name, runName, strength: either, shown, peak, size, signed };
     parts.canvas.setAttribute("aria-label", mapText(said));
   }
 

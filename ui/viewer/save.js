@@ -5,16 +5,16 @@ import { blankText, classText, fileName, formatNumber, formatSigned } from "./wo
 
 /**
  * Saves what the panels show as a PNG. `shown`: {scene, state, index (of the layer), order (of the runs), text,
- * agreement (of the layer, if any), mix(run) (a text or null), key(run) (a canvas), draw(canvas, run), look (as
- * `compose` takes it)}.
+ * agreement (of the layer, if any), readAt(run) (whose numbers its panel has), mix(run) (a text or null), key(run) (a
+ * canvas), draw(canvas, run), look (as `compose` takes it)}.
  */
-export async function savePicture({ scene, state, index, order, text, agreement, mix, key, draw, look }) {
+export async function savePicture({ scene, state, index, order, text, agreement, readAt, mix, key, draw, look }) {
   const { layers, runs, photo, method } = scene.meta;
   const { show, scale, class: label } = state;
   const { signed } = scene.view;
   const layer = layers[index];
   const panels = order.map((run) => {
-    const { shown, full, blank } = scene.reading(run, index);
+    const { shown, full, blank } = scene.reading(readAt(run), index);
     const blended = mix(run);
     const seen = { title: runs[run].name, verdict: verdictOf(runs[run]).join(" "), draw: (canvas) => draw(canvas, run) };
     // As on the page: a key to nothing would only puzzle.

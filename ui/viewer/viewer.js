@@ -403,6 +403,11 @@ class Viewer {
     return fade ? [[run, 1 - fade], [right, fade]] : [[run, 1]];
   }
 
+  /** Whose numbers stand at the panel of a run: its own, unless another's evidence alone lies there. */
+  #readAt(run) {
+    return this.#weights(run).find(([, weight]) => weight === 1)?.[0] ?? run;
+  }
+
   #drawRun(canvas, run, position) {
     const weights = this.#weights(run);
     this.#scene.drawRuns(canvas, weights, position);
@@ -433,8 +438,9 @@ class Viewer {
     const index = this.#index;
     const layer = layers[index];
     this.#panels.forEach((part, run) => {
-      const reading = this.#scene.reading(run, index);
-      part.read({ reading, label, layer, size: photo.size, signed, mix: this.#mix(run) });
+      const from = this.#readAt(run);
+      const reading = this.#scene.reading(from, index);
+      part.read({ reading, runName: runs[from].name, label, layer, size: photo.size, signed, mix: this.#mix(run) });
     });
     const order = this.#order;
     this.block.draw({ runs, order, blobs, layer, label, classIndex, signed, count: channels, lut: channelLut });
@@ -450,6 +456,7 @@ class Viewer {
       order: this.#order,
       text: this.#text,
       agreement: this.#line?.[this.#index],
+      readAt: (run) => this.#readAt(run),
       mix: (run) => this.#mix(run),
       key: (run) => this.#panels[run].key,
       draw: (canvas, run) => this.#drawRun(canvas, run, this.#index),
