@@ -108,12 +108,17 @@ def _explain(asked: argparse.Namespace) -> int:
     for number, path in enumerate(paths, 1):
         folder = _free_folder(asked.out, path, set(runs), taken)
         found = _explain_one(path, folder, asked.target, methods, asked.anatomy, explainers, runs)
-        answers = ", ".join(f"{name} {one.top} {one.probabilities.max():.1%}" for name, one in found.items())
+        answers = ", ".join(f"{name} {one.top} {_percent(one.probabilities.max())}" for name, one in found.items())
         say(f"{number} of {len(paths)}  {path.name}: {answers}  -> {folder}")
         if asked.json:
             line = {"image": str(path), "out": str(folder), "predictions": _predictions(found)}
             print(json.dumps(line, ensure_ascii=False), flush=True)
     return 2 if unreadable else 0
+
+
+def _percent(probability: float) -> str:
+    """Never rounded up to certainty, as on the page."""
+    return "> 99.9%" if probability > 0.9995 else f"{probability:.1%}"
 
 
 def _readable(path: Path) -> bool:

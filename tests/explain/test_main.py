@@ -17,7 +17,7 @@ from skimage import data
 
 import models
 from explain import Explainer
-from explain.__main__ import _target, main
+from explain.__main__ import _percent, _target, main
 from explain.methods import DEFAULT
 
 PAIR = ["--model", "cats_vs_dogs/sgd", "--model", "cats_vs_dogs/adam"]
@@ -183,6 +183,11 @@ def tiny_files(tmp_path_factory):
         files.append(tmp_path_factory.mktemp("net") / "net.keras")
         keras.Sequential([keras.Input((32, 32, 3)), *steps, keras.layers.Dense(2)]).save(files[-1])
     return files
+
+
+@pytest.mark.parametrize(("probability", "said"), [(0.99949, "99.9%"), (1 - 1e-9, "> 99.9%"), (1, "> 99.9%")])
+def test_no_answer_is_certain(probability, said):
+    assert _percent(probability) == said
 
 
 @pytest.mark.parametrize(
