@@ -1,7 +1,6 @@
 """`python -m explain`: explain photographs by one or several runs, and write pictures and numbers."""
 
 import argparse
-import hashlib
 import json
 import logging
 import os
@@ -23,6 +22,7 @@ import numpy as np
 from explain import photo
 from explain.errors import ExplainError, TargetError
 from explain.methods import DEFAULT, check_methods
+from models.store import sha256
 
 VERSIONS = ("keras", "tensorflow-cpu", "tensorflow", "openvino", "numpy", "pillow")
 
@@ -222,10 +222,10 @@ def _is_numbered(labels: tuple[str, ...]) -> bool:
 def _free_folder(out: Path, path: Path, names: set[str], taken: set[str]) -> Path:
     """A folder that holds nothing but what the same photograph and runs have written before."""
     plain = re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") or "image"
-    others = set(taken)
+    others, mine = set(taken), (sha256(path), names)
     while True:
         name = _free_name(plain, others)
-        if not (out / name).exists() or _written(out / name) == (_sha256(path), names):
+        if not (out / name).exists() or _written(out / name) == mine:
             taken.add(name)
             return out / name
         others.add(name)
@@ -245,10 +245,6 @@ def _written(folder: Path) -> tuple[str, set[str]] | None:
         return manifest["image"]["sha256"], set(manifest["models"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _write_numbers(path: Path, found: Any, anatomies: dict[str, Any]) -> None:
@@ -285,7 +281,7 @@ def _manifest(
     return {
         "image": {
             "name": path.name,
-            "sha256": _sha256(path),
+            "sha256": sha256(path),
             "width": picture.width,
             "height": picture.height,
         },

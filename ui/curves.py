@@ -13,6 +13,7 @@ import models
 from models.card import Card
 from ui import frame, runs
 from ui.charts.streamlit import curves
+from ui.viewer.payload import own_hue
 
 STUDIES = Path(__file__).parents[1] / "assets" / "studies"
 MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy", "cross_entropy", "l2")
@@ -35,7 +36,7 @@ def meta(task: str) -> dict[str, Any]:
     names = [name for name, _, _ in told]
     whose = [name for name in names if _of_the_pair(name)] or names[:1]
     cards = {runs.title(name) if len(whose) > 1 else "": runs.cards()[name] for name in whose}
-    hues = [_hue(name) for name, _, _ in told]
+    hues = [own_hue(name) for name, _, _ in told]
     facts = [*recipes(cards), ("optimizers", optimizers(cards)), ("took", took(cards))] if cards else []
     return {
         "key": "|".join(f"{name} {card.sha256}" for name, card, _ in told),
@@ -147,10 +148,6 @@ def _stage(stage: dict[str, Any]) -> str:
 
 def _of_the_pair(name: str) -> bool:
     return name.split("/")[1] in ("sgd", "adam")
-
-
-def _hue(name: str) -> str:
-    return {"sgd": "a", "adam": "b"}.get(name.split("/")[1].split("-")[0], "c")
 
 
 def _run(name: str, card: Card, rows: list[dict[str, float]]) -> dict[str, Any]:

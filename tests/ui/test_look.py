@@ -112,14 +112,20 @@ def test_samples_are_explained_once_for_everybody_and_a_few_are_kept(app, monkey
     assert len(shown._shared) == 3
 
 
-def test_a_class_of_the_address_is_explained_until_there_is_another_photograph(app, monkeypatch):
-    asked, explained = [], shown.explained
+@pytest.fixture
+def asked(monkeypatch):
+    """What is explained from now on: the photograph's name, and the class that is asked of it."""
+    found, explained = [], shown.explained
 
     def note(photograph, task, names, method, also, say):
-        asked.append((photograph.name, also))
+        found.append((photograph.name, also))
         return explained(photograph, task, names, method, also, say)
 
     monkeypatch.setattr(shown, "explained", note)
+    return found
+
+
+def test_a_class_of_the_address_is_explained_until_there_is_another_photograph(app, asked):
     app.query_params.clear()
     app.query_params |= {"photo": "2.png", "class": "dog"}
     app.run()
@@ -128,14 +134,7 @@ def test_a_class_of_the_address_is_explained_until_there_is_another_photograph(a
     assert "class" not in app.query_params
 
 
-def test_an_address_whose_photograph_is_not_here_says_so_once(app, monkeypatch):
-    asked, explained = [], shown.explained
-
-    def note(photograph, task, names, method, also, say):
-        asked.append((photograph.name, also))
-        return explained(photograph, task, names, method, also, say)
-
-    monkeypatch.setattr(shown, "explained", note)
+def test_an_address_whose_photograph_is_not_here_says_so_once(app, asked):
     app.query_params.clear()
     _offer(app, "mine", (9, 2, 4))
     app.query_params |= {"photo": "gone.png", "class": "dog"}

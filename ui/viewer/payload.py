@@ -133,9 +133,13 @@ def _hues(runs: Iterable[str]) -> list[str]:
     """SGD is blue (a) and Adam orange (b) on whichever side; a second of the same kind takes the third colour."""
     hues: list[str] = []
     for name in runs:
-        own = {"sgd": "a", "adam": "b"}.get(name.split("/")[-1].split("-")[0], "c")
-        hues.append(next(hue for hue in (own, *"cab") if hue not in hues))
+        hues.append(next(hue for hue in (own_hue(name), *"cab") if hue not in hues))
     return hues
+
+
+def own_hue(run: str) -> str:
+    """The hue of a run that stands alone: blue (a) for SGD, orange (b) for Adam, the third for any other."""
+    return {"sgd": "a", "adam": "b"}.get(run.split("/")[-1].split("-")[0], "c")
 
 
 def _method(found: Explanation) -> str:
