@@ -33,7 +33,8 @@ def fast() -> Iterator[None]:
     def convolution_op(layer: Any, inputs: Any, kernel: Any) -> Any:
         if layer.groups != 1 or not _usual(layer) or set(layer.kernel_size) | set(layer.strides) != {1}:
             return plain[1](layer, inputs, kernel)
-        return keras.ops.matmul(inputs, keras.ops.convert_to_tensor(kernel)[0, 0])
+        weights: Any = keras.ops.convert_to_tensor(kernel)
+        return keras.ops.matmul(inputs, weights[0, 0])
 
     keras.layers.Conv2D.convolution_op = convolution_op
     if backend == "jax":

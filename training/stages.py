@@ -65,7 +65,7 @@ class Trained:
         job = self._job
         wall, cpu = time.perf_counter(), time.process_time()
         reseed(self.model, job.plan.seed, epoch)
-        rate = float(keras.ops.convert_to_numpy(self.rest.optimizer.learning_rate))
+        rate = float(np.asarray(keras.ops.convert_to_numpy(self.rest.optimizer.learning_rate)))
         verbose, callbacks = progress.within(epoch, job.steps, self._say)
         with whole(job.training):
             logs = self.rest.fit(
