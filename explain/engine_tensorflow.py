@@ -85,15 +85,15 @@ class Behind:
 
     def __init__(self, model: Any, layer: Layer) -> None:
         """`model` is flat and ends in logits (B, U); `layer` is a layer of it."""
+        import keras
         import tensorflow as tf
 
-        def run(image: Any, activations: Any) -> Any:
-            def operation(one: Any) -> Callable[..., Any]:
-                return (lambda *_, **__: activations) if one.name == layer.keras_name else at_rest(one)
+        # A Model would copy the connections of its layers; what leads to the layer alone is no part of this.
+        behind = keras.Function([model.input, model.get_layer(layer.keras_name).output], model.output)
 
-            # What leads to the layer alone is pruned from the traced graph.
+        def run(image: Any, activations: Any) -> Any:
             images = tf.repeat(image, tf.shape(activations)[0], axis=0)
-            return model._run_through_graph(images, operation_fn=operation)
+            return behind._run_through_graph([images, activations], operation_fn=at_rest)
 
         picture = tf.TensorSpec((1, *model.input.shape[1:]), tf.float32)
         cells = tf.TensorSpec((None, *layer.shape), tf.float32)
