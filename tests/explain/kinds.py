@@ -1,5 +1,7 @@
 """Every kind of classifier that a person brings, with weights that hide no mistake."""
 
+import hashlib
+
 import keras
 from keras.src.applications.resnet import ResNet, stack_residual_blocks_v1
 
@@ -109,17 +111,31 @@ OTHERS = {
 """Other networks, and what an Explainer must be told about them."""
 
 
+def parts(model):
+    """Every layer, however deep it is nested."""
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from parts(layer)
+
+
+def state(model):
+    """Weights, flags and connections of every layer: what no explanation changes."""
+    weights = hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
+    layers = [
+        (one.name, one.trainable, one.dtype_policy.name, len(one._inbound_nodes), len(one._outbound_nodes))
+        for one in parts(model)
+    ]
+    return weights, layers, model.trainable, len(model.trainable_weights)
+
+
 def with_weights_of(model, source):
     """Give a model the reference's weights: the same layers in the same order, however they are nested."""
 
-    def leaves(part):
-        for layer in part.layers:
-            if isinstance(layer, keras.Model):
-                yield from leaves(layer)
-            elif layer.weights and not isinstance(layer, keras.layers.Dropout):
-                yield layer
+    def weighty(part):
+        return [one for one in parts(part) if one.weights and not isinstance(one, keras.Model | keras.layers.Dropout)]
 
-    for mine, other in zip(leaves(model), leaves(source), strict=True):
+    for mine, other in zip(weighty(model), weighty(source), strict=True):
         mine.set_weights(other.get_weights())
         if isinstance(mine, keras.layers.Normalization):
             mine.finalize_state()
