@@ -80,6 +80,8 @@ def _key(cut: Cut, source: Views) -> str:
     for variable in cut.front.weights:
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).tobytes())
     digest.update(np.ascontiguousarray(source.pictures).data)
+    # A version of this code, of Pillow or of OpenCV that makes other views keeps features of its own.
+    digest.update(source.of(source.pictures[0], 0, 0).tobytes())
     facts = [source.augmentation.facts, source.size, source.seed, source.count, source.pictures.shape, cut.name]
     digest.update(json.dumps(facts).encode())
     return digest.hexdigest()[:32]

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from PIL import Image
 
+from explain.photo import see
 from training.recipe import Augmentation
 
 # A view is too small to be shared out: OpenCV's threads would only take the cores that make other views, and train.
@@ -19,6 +21,9 @@ cv2.setNumThreads(1)
 
 ORDER, VIEW, ERASED = 0, 1, 2
 GREY = 127
+
+PLAIN = Augmentation(flip=False)
+"""No augmentation: what validation and test pictures get."""
 
 Source = Callable[[Sequence[int] | np.ndarray, int], np.ndarray]
 """What a network is fed with: (indices of pictures, epoch) -> (B, ...)."""
@@ -32,7 +37,7 @@ def order(count: int, seed: int, epoch: int) -> np.ndarray:
 def matrix(augmentation: Augmentation, source: int, target: int, seed: int, epoch: int, index: int) -> np.ndarray:
     """The affine map from source pixels to target pixels of one view, (2, 3) float64.
 
-    Without augmentation it is the plain resize: pixel centres go to pixel centres.
+    Where nothing is drawn it is the plain resize: pixel centres go to pixel centres.
     """
     rng = np.random.default_rng((VIEW, seed, epoch, index))
     turn, shear, zoom, right, down, mirror = rng.uniform(-1, 1, 6)
@@ -66,7 +71,12 @@ def erase(picture: np.ndarray, share: float, seed: int, epoch: int, index: int) 
 def augmented(
     picture: np.ndarray, augmentation: Augmentation, target: int, seed: int, epoch: int, index: int
 ) -> np.ndarray:
-    """The view that an epoch has of a picture (S, S, 3) uint8, (target, target, 3) uint8."""
+    """The view that an epoch has of a picture (S, S, 3) uint8, (target, target, 3) uint8.
+
+    A picture to which nothing is done is brought to its size as a photograph is on the page, to the last grey level.
+    """
+    if augmentation == PLAIN:
+        return see(Image.fromarray(picture), target)
     seen = view(picture, matrix(augmentation, len(picture), target, seed, epoch, index), target)
     if augmentation.erase:
         erase(seen, augmentation.erase, seed, epoch, index)
@@ -83,10 +93,6 @@ def views(
 ) -> np.ndarray:
     """Views of the pictures at `indices`, (B, target, target, 3) uint8."""
     return np.stack([augmented(pictures[index], augmentation, target, seed, epoch, int(index)) for index in indices])
-
-
-PLAIN = Augmentation(flip=False)
-"""No augmentation: what validation and test pictures get."""
 
 
 @dataclass(frozen=True)

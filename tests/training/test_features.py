@@ -135,7 +135,7 @@ def features_of(network, pictures, tmp_path, said, scale=1.0, most=cache.MOST, f
     return Features(parts, source, Cache(tmp_path, most), forward, said.append)
 
 
-def test_weights_pictures_and_views_decide_which_features_are_found(network, pictures, tmp_path):
+def test_weights_pictures_and_views_decide_which_features_are_found(network, pictures, tmp_path, monkeypatch):
     said = []
     kinds = [{}, {"seed": 1}, {"count": 3}, {"size": 24}, {"augmentation": views.PLAIN}]
     for kind in kinds:
@@ -148,6 +148,11 @@ def test_weights_pictures_and_views_decide_which_features_are_found(network, pic
     network.get_layer("logits").bias.assign([1.0, 2.0])
     features_of(network, pictures, tmp_path, said)
     assert len(list(tmp_path.glob("*.features"))) == len(kinds) + 2
+    # Another version makes another view of the same.
+    see = views.view
+    monkeypatch.setattr(views, "view", lambda *facts: see(*facts) ^ 1)
+    features_of(network, pictures, tmp_path, said)
+    assert len(list(tmp_path.glob("*.features"))) == len(kinds) + 3
     assert not said
 
 

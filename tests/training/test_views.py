@@ -6,7 +6,9 @@ import math
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
+from explain import photo
 from tests.training import studies
 from training import data, views
 from training.batches import batches_of
@@ -57,13 +59,24 @@ def smooth() -> np.ndarray:
     return np.stack([rows * 4 + columns, columns * 5 + 20, 200 - rows * 2 - columns], axis=-1).astype("uint8")
 
 
-@pytest.mark.parametrize("target", [40, 64, 24])
+@pytest.mark.parametrize("target", [40, 64])
 def test_without_augmentation_a_view_is_the_plain_resize(smooth, target):
-    affine = views.matrix(views.PLAIN, 40, target, seed=3, epoch=1, index=7)
-    seen = views.view(smooth, affine, target)
-    assert np.abs(seen - resized(smooth, target)).max() <= 1
-    if target == 40:
-        assert np.array_equal(seen, smooth)
+    still = views.view(smooth, views.matrix(views.PLAIN, 40, target, seed=3, epoch=1, index=7), target)
+    for seen in (still, views.augmented(smooth, views.PLAIN, target, seed=3, epoch=1, index=7)):
+        assert np.abs(seen - resized(smooth, target)).max() <= 1
+        if target == 40:
+            assert np.array_equal(seen, smooth)
+
+
+@pytest.mark.parametrize(("source", "size"), [(32, 160), (64, 160), (None, 48)])
+def test_a_picture_is_evaluated_as_the_page_shows_it(tmp_path, source, size):
+    noise = np.random.default_rng(size).integers(0, 256, (90, 70, 3), dtype="uint8")
+    for label in studies.LABELS:
+        (tmp_path / label).mkdir()
+        Image.fromarray(noise).save(tmp_path / label / "noise.png")
+    pictures = data.load(str(tmp_path), None, studies.LABELS, source or size).pictures
+    on_the_page = photo.see(Image.fromarray(noise), size, source_size=source)
+    assert np.array_equal(views.plain(pictures, size)([0], 0)[0], on_the_page)
 
 
 @pytest.mark.parametrize("index", range(8))

@@ -1,0 +1,26 @@
+"""What Errors says of a picture is what Look says of it."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from ui import errors, photographs, runs
+
+ROWS = 20
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["cifar10/adam", "food101/adam"])
+def test_errors_and_look_give_a_picture_the_same_answer(name, shared, monkeypatch):
+    monkeypatch.setenv(photographs.FOLDER, str(shared / "data"))
+    task, run = name.split("/")
+    with (errors.STUDIES / f"{task}_errors" / "one_wrong.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))[-ROWS:]
+    pictures = photographs.pictures(task, "test", tuple(row["sha256"] for row in rows))
+    for row in rows:
+        file, content = pictures[row["sha256"]]
+        said = runs.explainer(name).probabilities(runs.read(content, file))
+        assert runs.explainer(name).labels[int(np.argmax(said))] == row[run]
+        # Tables have four digits.
+        assert said.max() == pytest.approx(float(row[f"{run}_probability"]), abs=1e-4)
