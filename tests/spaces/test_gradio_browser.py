@@ -1,7 +1,6 @@
 """The Gradio Space for people, in a real browser."""
 
 import io
-import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -10,14 +9,13 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import expect
 
 from tests.explain import pictures
 from tests.spaces.gradio_space import PAIR, Space
-from tests.ui.tab import Tab, leave, pixels, visit
+from tests.ui.tab import Tab, leave, pixels, shut_out, visit
 
 pytestmark = pytest.mark.browser
 
@@ -182,9 +180,7 @@ def test_it_fits_in_both_themes_and_does_not_look_like_gradio(look, theme):
         page.wait_for_function(f"document.documentElement.scrollWidth <= {width}")
         if width > height:
             page.wait_for_function(f"document.documentElement.scrollHeight <= {height}")
-        found = Axe().run(page).response["violations"]
-        serious = [one for one in found if one["impact"] in ("serious", "critical")]
-        assert not serious, json.dumps(serious, indent=1)[:3_000]
+        assert shut_out(page) == []
     expect(page.locator("footer")).to_have_count(0)
     expect(page.locator("[data-testid=status-tracker]").locator("visible=true")).to_have_count(0)
     fonts = page.evaluate("[...document.fonts].filter((font) => font.status === 'loaded').map((font) => font.family)")

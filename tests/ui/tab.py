@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import FilePayload, Locator, Page, expect
 
@@ -90,6 +91,17 @@ def pixels(canvas: Locator) -> np.ndarray:
     """What is on a canvas, (H, W, 3) uint8."""
     url = canvas.evaluate("canvas => canvas.toDataURL('image/png')")
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB"))
+
+
+def shut_out(page: Page) -> list[str]:
+    """What on a page keeps somebody out or is hard on them, as axe-core finds it."""
+    # To describe every node that is well takes twice as long as to look at all.
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    return [
+        f"{one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary']}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
 
 
 def visit(page: Page, url: str) -> Tab:

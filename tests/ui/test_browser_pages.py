@@ -5,11 +5,10 @@ import json
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 import models
-from tests.ui.tab import Tab, visit
+from tests.ui.tab import Tab, shut_out, visit
 
 pytestmark = pytest.mark.browser
 THEMES = {"light": "rgb(251, 251, 249)", "dark": "rgb(17, 19, 22)"}
@@ -108,13 +107,7 @@ def test_one_gets_from_page_to_page_and_back_and_nobody_is_shut_out(page, server
                 expect(page.locator(f"[data-theme]:not([data-theme={theme}])")).to_have_count(0)
                 # Halfway from one colour to another nothing can be read.
                 page.wait_for_function("document.getAnimations().every((one) => !(one instanceof CSSTransition))")
-                found = Axe().run(page).response["violations"]
-                serious = [
-                    f"{one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary']}"
-                    for one in found
-                    if one["impact"] in ("serious", "critical")
-                ]
-                assert serious == [], (title, theme, width)
+                assert shut_out(page) == [], (title, theme, width)
                 assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.set_viewport_size({"width": 1280, "height": 720})
     page.get_by_role("link", name="Look", exact=True).click()
