@@ -58,6 +58,12 @@ def shipped(tmp_path_factory):
 
 
 @pytest.fixture
+def trusted(monkeypatch):
+    """Whoever comes is let in without the checks, which take half of the time: for what happens afterwards."""
+    monkeypatch.setattr(guests, "check", lambda *_: ())
+
+
+@pytest.fixture
 def app(monkeypatch):
     monkeypatch.delenv(bring.SETTING, raising=False)
     return AppTest.from_file(PAGE, default_timeout=120).run()
@@ -144,7 +150,7 @@ def test_another_kind_of_network_stands_alone(app, files, tmp_path):
     assert shown(app) == ["three"]
 
 
-def test_two_are_kept_and_two_of_one_name_are_told_apart(app, files):
+def test_two_are_kept_and_two_of_one_name_are_told_apart(app, files, trusted):
     for _ in range(3):
         give(app, files / "mine.keras")
     titles = [guest.title for guest in app.session_state["guests"].values()]
@@ -153,13 +159,13 @@ def test_two_are_kept_and_two_of_one_name_are_told_apart(app, files):
 
 
 @pytest.mark.parametrize("name", ["Adam", "adam"])
-def test_a_model_that_is_called_like_a_run_is_told_apart(app, files, tmp_path, name):
+def test_a_model_that_is_called_like_a_run_is_told_apart(app, files, trusted, tmp_path, name):
     (tmp_path / f"{name}.keras").write_bytes((files / "mine.keras").read_bytes())
     give(app, tmp_path / f"{name}.keras")
     assert shown(app) == ["SGD", f"{name} 2"]
 
 
-def test_a_model_goes_with_its_visitor(app, files):
+def test_a_model_goes_with_its_visitor(app, files, trusted):
     give(app, files / "mine.keras")
     here = len(runs.guests)
     assert here
@@ -179,7 +185,7 @@ def test_nothing_of_a_model_stays_on_the_disk(app, files, monkeypatch, tmp_path)
     assert list(tmp_path.iterdir())
 
 
-def test_all_visitors_together_bring_so_much(app, files, monkeypatch):
+def test_all_visitors_together_bring_so_much(app, files, trusted, monkeypatch):
     gc.collect()
     assert not runs.guests
     other = AppTest.from_file(PAGE, default_timeout=120).run()
@@ -198,7 +204,7 @@ def test_a_model_whose_maps_would_fill_the_memory_is_refused(app, files, monkeyp
     assert "numbers behind the maps of one photograph; 10,000 are the most" in told(app)
 
 
-def test_a_model_on_the_hub(app, files, monkeypatch, tmp_path):
+def test_a_model_on_the_hub(app, files, trusted, monkeypatch, tmp_path):
     state = State({"somebody/mine": {"a" * 40: {"mine.keras": (files / "mine.keras").read_bytes()}}})
     with serving(state, monkeypatch, tmp_path / "cache"):
         for name in ("hf://somebody/mine@main", "somebody/nothing"):
