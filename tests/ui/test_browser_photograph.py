@@ -91,11 +91,12 @@ def test_files_that_are_no_photographs_get_one_sentence_and_the_last_one_stays(l
 
 def test_odd_files_are_photographs(look, explainers):
     tab = look()
-    for name, content in pictures.ODD.items():
-        tab.upload(name, content())
+    for name, make in pictures.ODD.items():
+        content = make()
+        tab.upload(name, content)
         tab.ready(name)
         expect(tab.alert).to_have_count(0)
-        seen = explainers["sgd"].see(content())
+        seen = explainers["sgd"].see(content)
         shown = Image.fromarray(pixels(tab.seen)).resize(seen.shape[:2], Image.Resampling.BOX)
         assert np.abs(np.asarray(shown, float) - seen).mean() < 4, name
 
