@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from explain import Explainer, PhotoError, explainer, photo
-from tests.explain.networks import classifier, photograph, tiny
+from tests.explain.networks import classifier, few, photograph
 
 SIZE = 32
 PICTURES = [photograph(SIZE, seed=seed)[0].astype("uint8") for seed in range(7)]
-WANTED = [[0], [1, 2], None, [2], [0, 1, 2], None, [1]]
+WANTED = [[0], [1, 2], None, [2], [0, 1], None, [1]]
 
 
 @pytest.fixture(scope="module")
 def model():
-    return classifier(tiny(SIZE))
+    return classifier(few(SIZE))
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def side_by_side(monkeypatch):
 
 
 @pytest.mark.parametrize("keep", [False, True])
-@pytest.mark.parametrize("methods", [("grad_cam",), ("grad_cam", "layer_cam", "eigen_cam")])
-def test_side_by_side_is_one_by_one(model, side_by_side, methods, keep):
+def test_side_by_side_is_one_by_one(model, side_by_side, keep):
+    methods = ("grad_cam", "layer_cam", "eigen_cam")
     one = Explainer(model, engine="openvino")
     together = list(one.batch(PICTURES, WANTED, methods, keep))
     assert one._side_by_side[1] == 3
@@ -85,7 +85,7 @@ def test_a_photograph_that_cannot_be_read_comes_after_those_before_it(model, sid
 
 def test_what_was_seen_already_is_seen_as_it_is():
     picture = np.random.default_rng(8).integers(0, 256, (32, 32, 3), np.uint8)
-    model = classifier(tiny(32))
+    model = classifier(few(32))
     for source_size in (None, 16):
         seen = Explainer(model, source_size=source_size).see(picture)
         np.testing.assert_array_equal(seen, photo.see(photo.read(picture), 32, source_size=source_size))
