@@ -24,10 +24,11 @@ PAIR = ["--model", "cats_vs_dogs/sgd", "--model", "cats_vs_dogs/adam"]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _each_run_is_loaded_once():
-    """Commands of one process share what they load; what cannot be loaded is asked for again."""
+def _each_run_is_loaded_once(shipped):
+    """Commands of one process share what they load, with other tests too; what cannot be loaded is asked for again."""
+    load = cache(models.load)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models, "load", cache(models.load))
+        patch.setattr(models, "load", lambda name: shipped.get(name) or load(name))
         yield
 
 
