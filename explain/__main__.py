@@ -142,11 +142,11 @@ def _load(asked: argparse.Namespace, say: Any) -> tuple[dict[str, Any], dict[str
         say(f"loading {name}")
         run = models.load(name)
         runs[_free_name(run.name, set(runs))] = run
-    labelled = [run.labels for run in runs.values() if not _is_numbered(run.labels)]
+    labelled = [run.labels for run in runs.values() if not run.numbered]
     explainers: dict[str, Any] = {}
     for name, run in runs.items():
         # Classes that are only numbered take the names that stand beside them.
-        same = (labels for labels in labelled if _is_numbered(run.labels) and len(labels) == len(run.labels))
+        same = (labels for labels in labelled if run.numbered and len(labels) == len(run.labels))
         explainers[name] = Explainer(
             run.model,
             labels=next(same, run.labels),
@@ -213,10 +213,6 @@ def _target(text: str, labels: tuple[str, ...]) -> str:
     if text not in labels:
         raise TargetError.unknown(text, labels)
     return text
-
-
-def _is_numbered(labels: tuple[str, ...]) -> bool:
-    return labels == tuple(map(str, range(len(labels))))
 
 
 def _free_folder(out: Path, path: Path, names: set[str], taken: set[str]) -> Path:

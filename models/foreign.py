@@ -88,7 +88,9 @@ def _parts(path: Path) -> Iterator[tuple[dict[str, Any], Any]]:
             yield _parsed(path.name, archive.read(CONFIG)), io.BytesIO(archive.read(WEIGHTS))
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         # Encrypted, cut short, or packed as nobody knows.
-        raise _not_safe(path.name) from error
+        raise ModelError(
+            f'{path.name} is damaged, or was not written by Keras: save the model again with model.save("model.keras").'
+        ) from error
 
 
 def _fits(name: str, sizes: dict[str, int]) -> None:

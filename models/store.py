@@ -17,6 +17,8 @@ from models.fingerprint import fingerprint, same
 
 CHECKPOINTS = Path(os.environ.get("PARALLAX_CHECKPOINTS", Path(__file__).parents[1] / "assets" / "checkpoints"))
 WEIGHTS = "model.weights.h5"
+HDF5 = (".h5", ".hdf5")
+"""What Keras 2 called its models."""
 MOST_LABELS = 1 << 20
 """Bytes of a stranger's `labels.json`."""
 
@@ -42,6 +44,11 @@ class Run:
         return self.card.labels
 
     @property
+    def numbered(self) -> bool:
+        """Whether its classes have no names, only their numbers."""
+        return self.labels == tuple(map(str, range(len(self.labels))))
+
+    @property
     def input_size(self) -> int:
         return self.card.input_size
 
@@ -62,7 +69,8 @@ def folder_of(name: str, checkpoints: Path = CHECKPOINTS) -> Path:
     if Path(name).is_dir():
         return Path(name)
     if Path(name).is_file():
-        raise ModelError(f"{name} is neither a folder with a card.json nor a .keras file.")
+        cure = ': load it in Keras and save it with model.save("model.keras")' if Path(name).suffix in HDF5 else ""
+        raise ModelError(f"{name} is neither a folder with a card.json nor a .keras file{cure}.")
     known = ", ".join(names(checkpoints)) or "none"
     raise ModelError(f"There is no run or folder called {name!r}; the runs here are: {known}.")
 

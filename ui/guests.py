@@ -100,12 +100,11 @@ def _welcome(source: str, title: str, progress: Progress) -> tuple[str, runs.Gue
         explainer = runs.prepare(run, NOWHERE)
     except (ModelError, ExplainError) as error:
         raise GuestError(str(error)) from error
-    labelled = run.labels != tuple(map(str, range(len(run.labels))))
     remarks = tuple(finding.sentence for finding in findings)
-    if not labelled:
+    if run.numbered:
         remarks += ("Its classes have no names: beside a run with as many, they take that run's in their order.",)
     name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
-    guest = runs.Guest(title, run.card, explainer, weights, labelled, remarks)
+    guest = runs.Guest(title, run.card, explainer, weights, not run.numbered, remarks)
     runs.guests[name] = guest
     return name, guest
 

@@ -220,7 +220,7 @@ def test_what_is_no_archive_is_one_sentence(members, packed, tmp_path):
     for content in (b"", b"not a model", b"\x89HDF\r\n\x1a\n" + bytes(64)):
         path = tmp_path / "fake.keras"
         path.write_bytes(content)
-        assert "is not a Keras model" in refused(path)
+        assert "is damaged, or was not written by Keras" in refused(path)
 
 
 def test_files_cut_short_or_with_flipped_bits_are_refused_or_are_models(members, packed):

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from models import Card, ModelError, graphs, load, save
+from models import Card, ModelError, Run, graphs, load, save
 from models.fingerprint import fingerprint, picture, same
 from models.store import CHECKPOINTS
 from tests.explain.networks import small_net
@@ -220,5 +220,18 @@ def test_a_keras_file_loads_without_a_card(model, tmp_path):
 def test_a_file_that_is_no_model_is_one_plain_sentence(tmp_path):
     path = tmp_path / "fake.keras"
     path.write_bytes(b"not a model")
-    with pytest.raises(ModelError, match="not a Keras model"):
+    with pytest.raises(ModelError, match="damaged, or was not written by Keras"):
         load(path)
+
+
+def test_a_file_of_keras_2_is_told_what_to_become(tmp_path):
+    path = tmp_path / "model.h5"
+    path.write_bytes(b"\x89HDF")
+    with pytest.raises(ModelError, match=r'save it with model\.save\("model\.keras"\)\.$'):
+        load(path)
+
+
+@pytest.mark.parametrize(("labels", "numbered"), [("0 1 2", True), ("cat dog 2", False), ("1 2 3", False)])
+def test_classes_that_are_only_numbered_have_no_names(labels, numbered):
+    card = Card("task", "run", "CNN1", tuple(labels.split()), SIZE, 3)
+    assert Run("task/run", None, card).numbered is numbered

@@ -131,7 +131,7 @@ def test_a_broken_model_is_one_report_and_the_page_goes_on(app, files, tmp_path)
     broken = {
         files / "raw.keras": "the statistics of a new layer",
         files / "program.keras": "its Lambda is a program",
-        torn: "not a Keras model",
+        torn: "is damaged, or was not written by Keras",
     }
     for path, sentence in broken.items():
         give(app, path)

@@ -60,7 +60,7 @@ def test_a_file_larger_than_a_photograph_may_be_is_taken(look, tmp_path):
     tab.button("Bring").click()
     give(tab.page, large)
     expect(report(tab)).to_contain_text("large.keras is not shown.", timeout=90_000)
-    expect(report(tab)).to_contain_text("is not a Keras model")
+    expect(report(tab)).to_contain_text("is damaged, or was not written by Keras")
 
 
 def test_on_a_phone_it_fits(look):
