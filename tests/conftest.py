@@ -47,9 +47,10 @@ def shipped():
     return {name: models.load(name) for name in names}
 
 
-SHARED = {"tests/ui/test_browser_": "app", "tests/ui/test_corpus": "app", "tests/spaces/test_gradio": "gradio"}
-"""Files that share a server, by how their paths begin; every other file is a group of its own."""
-LONG = ("app", "tests/ui/test_bring.py", "gradio", "tests/spaces/test_static.py", "tests/spaces/test_docker.py")
+SHARED = {"tests/ui/test_browser_": "app", "tests/ui/test_corpus": "app"}
+SHARED |= {"tests/spaces/test_gradio": "spaces", "tests/spaces/test_static": "spaces"}
+"""Files that share a server, or networks, by how their paths begin; every other file is a group of its own."""
+LONG = ("app", "spaces", "tests/ui/test_bring.py", "tests/spaces/test_docker.py")
 """Groups that come first: what is short comes last, so that all workers end together."""
 
 

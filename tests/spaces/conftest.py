@@ -17,3 +17,11 @@ def gradio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
         log = space.log.read_text(errors="replace")
         # Gradio itself logs who asks for a file that nobody uploaded.
         assert log.count("Traceback") == log.count("gradio.exceptions.InvalidPathError:")
+
+
+@pytest.fixture(scope="session")
+def explainers(shipped: dict) -> dict:
+    """The shipped pair, explained by the library: what every Space must say."""
+    from explain import Explainer
+
+    return {name: Explainer(run.model, labels=run.labels, threads=1) for name, run in shipped.items()}

@@ -54,11 +54,8 @@ def photograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def library(shipped: dict, photograph: Path) -> Callable:
+def library(explainers: dict, photograph: Path) -> Callable:
     """What the library itself says of the photograph, as `library(run, targets)`."""
-    from explain import Explainer
-
-    explainers = {name: Explainer(run.model, labels=run.labels, threads=1) for name, run in shipped.items()}
     return lambda name, targets=None: explainers[name](photograph, targets=targets)
 
 

@@ -47,14 +47,6 @@ def bench(url: str, browser: Browser) -> Iterator[Bench]:
     page.close()
 
 
-@pytest.fixture(scope="module")
-def explainers(shipped: dict) -> list:
-    """The shipped pair, as Python explains it."""
-    from explain import Explainer
-
-    return [Explainer(shipped[name].model, labels=shipped[name].labels) for name in PAIR]
-
-
 # -- The folder ----------------------------------------------------------------------------------------------
 
 
@@ -160,12 +152,12 @@ def test_scaling_is_pillows_to_the_byte(bench, width, height):
 @pytest.mark.parametrize("name", [*EXACT, *CLOSE])
 def test_a_file_becomes_the_pixels_and_logits_that_python_gives(bench, explainers, name):
     content = {**EXACT, **CLOSE}[name]()
-    there = explainers[0].see(content)
+    there = explainers[PAIR[0]].see(content)
     here = bench.see(content, name)
     assert (here["width"], here["height"]) == _upright_size(content)
     off = np.abs(here["pixels"].astype(float) - there)
     assert off.max() == 0 if name in EXACT else off.mean() < 0.2
-    for answer, explainer in zip(bench.look("top"), explainers, strict=True):
+    for answer, explainer in zip(bench.look("top"), explainers.values(), strict=True):
         expected = explainer(content).logits
         assert np.abs(answer["logits"] - expected).max() < (1e-2 if name in EXACT else 5e-2)
 
@@ -180,7 +172,7 @@ def _upright_size(content: bytes) -> tuple[int, int]:
 def test_maps_of_every_graph_are_pythons(bench, explainers, space):
     content = EXACT["chelsea.png"]()
     bench.see(content, "chelsea.png")
-    expected = [explainer(content, targets=["dog"]) for explainer in explainers]
+    expected = [explainer(content, targets=["dog"]) for explainer in explainers.values()]
     seen = set()
     for layer in [None, *(graph["layers"][0] for graph in space["graphs"])]:
         for answer, there in zip(bench.look(layer), expected, strict=True):
@@ -201,16 +193,13 @@ def test_the_viewer_is_told_what_the_app_tells_it(bench, explainers):
     bench.see(content, "chelsea.png")
     bench.look()
     here, blobs = bench.payload("chelsea.png")
-    found = {
-        name: explainer(content, targets=explainer.labels, keep=True)
-        for name, explainer in zip(PAIR, explainers, strict=True)
-    }
+    found = {name: explainer(content, targets=explainer.labels, keep=True) for name, explainer in explainers.items()}
     there = payload("chelsea.png", (451, 300), found, dict(zip(PAIR, ("SGD", "Adam"), strict=True)), "cats_vs_dogs")
     wanted = json.loads(json.dumps(there.meta))
     for key in ("task", "method", "classes", "layers", "photo"):
         assert here[key] == wanted[key]
     assert set(wanted) - set(here) == set()
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(blobs[0]))), explainers[0].see(content))
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(blobs[0]))), explainers[PAIR[0]].see(content))
     _same_numbers(here["agreement"], wanted["agreement"], 1e-2)
     for mine, other in zip(here["runs"], wanted["runs"], strict=True):
         assert set(mine) == set(other)
@@ -299,7 +288,7 @@ def test_without_a_network_after_the_first_visit(folder, visitor, new_context, e
     _give(tab, "mine.jpg", content)
     tab.ready("mine.jpg")
     cats = tab.page.get_by_role("group", name="Class").get_by_role("button", name="cat")
-    for explainer in explainers:
+    for explainer in explainers.values():
         expect(cats).to_contain_text(_percent(explainer(content).probabilities[0]))
     for layer in ("7a", "6d", "6c"):
         tab.depth.press("ArrowLeft")
