@@ -8,7 +8,7 @@ from keras.src.applications.resnet import ResNet, stack_residual_blocks_v1
 
 import explain
 from explain import Finding, PhotoError
-from tests.explain.networks import TINY_BLOCKS, photograph, tiny
+from tests.explain.networks import FEW_BLOCKS, few, photograph
 
 SIZE = 32
 PHOTOS = list(photograph(SIZE, 6).astype("uint8"))
@@ -73,12 +73,12 @@ def _found(model, photos=PHOTOS, **options):
 
 
 def _flat():
-    backbone = tiny(SIZE)
+    backbone = few(SIZE)
     return _train(keras.Model(backbone.input, _head(backbone.output)))
 
 
 def _nested():
-    layers = [keras.Input((SIZE, SIZE, 3)), tiny(SIZE), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(1)]
+    layers = [keras.Input((SIZE, SIZE, 3)), few(SIZE), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(1)]
     return _train(keras.Sequential(layers))
 
 
@@ -175,7 +175,7 @@ def test_weights_of_keras_other_efficientnet_graph(weights, monkeypatch):
     monkeypatch.setitem(keras.src.applications.efficientnet.WEIGHTS_HASHES, None, ("", ""))
     monkeypatch.setattr(keras.src.models.functional.Functional, "load_weights", lambda *_, **__: None)
     backbone = EfficientNet(
-        0.25, 1.0, 32, blocks_args=TINY_BLOCKS, include_top=False, weights=weights, input_shape=(SIZE, SIZE, 3)
+        0.25, 1.0, 32, blocks_args=FEW_BLOCKS, include_top=False, weights=weights, input_shape=(SIZE, SIZE, 3)
     )
     model = _train(keras.Model(backbone.input, _head(backbone.output)))
     norm = next(layer for layer in model.layers if isinstance(layer, keras.layers.Normalization))
@@ -265,7 +265,7 @@ def test_dropout_in_training_mode():
 
 def test_a_backbone_in_training_mode():
     image = keras.Input((SIZE, SIZE, 3))
-    (sentence,) = _found(_train(keras.Model(image, _head(tiny(SIZE)(image, training=True)))))
+    (sentence,) = _found(_train(keras.Model(image, _head(few(SIZE)(image, training=True)))))
     # Its blocks are dropped by chance, so that either is seen first.
     assert "each time" in sentence or "with the others in its batch" in sentence
     assert "training=True; build the graph with training=False" in sentence

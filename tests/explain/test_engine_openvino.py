@@ -14,12 +14,12 @@ from explain.compiled import Graphs
 from explain.engine_openvino import OpenVinoEngine
 from explain.errors import EngineError
 from explain.formulas import FORMULAS
-from tests.explain.networks import classifier, off, photograph, tape, tiny
+from tests.explain.networks import classifier, few, off, photograph, tape
 
 
 @pytest.fixture(scope="module")
 def model():
-    return classifier(tiny(32))
+    return classifier(few(32))
 
 
 @pytest.fixture(scope="module")

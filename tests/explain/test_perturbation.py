@@ -9,7 +9,7 @@ from scipy.ndimage import map_coordinates
 
 from explain import EngineError, Explainer
 from explain.perturbation import BATCH, ablation_cam, occlusion, rise, score_cam
-from tests.explain.networks import classifier, photograph, tiny
+from tests.explain.networks import classifier, few, photograph
 
 SIZE = 28
 random = np.random.default_rng(3)
@@ -181,7 +181,7 @@ NETWORK_SIZE = 32
 
 @pytest.fixture(scope="module")
 def model():
-    return classifier(tiny(NETWORK_SIZE))
+    return classifier(few(NETWORK_SIZE))
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +263,7 @@ def test_perturbations_are_asked_for_by_name(model, traced, photo, engine):
 
 
 def test_evidence_for_one_class_of_one_unit_is_the_negative_of_the_other(photo):
-    network = classifier(tiny(NETWORK_SIZE), units=1)
+    network = classifier(few(NETWORK_SIZE), units=1)
     explainer = Explainer(network, labels=("no", "yes"), layers=("2a",))
     found = explainer(photo, targets=("no", "yes"), methods=("ablation_cam", "occlusion"))
     for maps in found.maps.values():
