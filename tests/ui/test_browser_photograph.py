@@ -83,6 +83,8 @@ def test_files_that_are_no_photographs_get_one_sentence_and_the_last_one_stays(l
     tab.upload("enormous.jpg", bytes(21 << 20))
     expect(tab.alert).to_contain_text("20.0MB or smaller")
     expect(tab.alert).to_be_in_viewport()
+    # Wider than the button that it belongs to: a column of words covered the photograph.
+    assert tab.alert.bounding_box()["height"] < 40
     tab.upload("small.jpg", retriever)
     tab.ready("small.jpg")
     expect(tab.alert).to_have_count(0)
