@@ -1,5 +1,8 @@
 """The small study's network and data."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -23,10 +26,29 @@ def tiny_network():
 
 
 @pytest.fixture(scope="session")
-def base_weights(tiny_network, tmp_path_factory):
-    """A file with weights for TinyNet's backbone: none at the defaults, where a mistake could hide."""
+def plain_network():
+    """`PlainNet` among `keras.applications`, which the small study trains."""
+    keras.applications.PlainNet = studies.plain_net
+    yield "PlainNet"
+    del keras.applications.PlainNet
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tiny_network, tmp_path_factory):
+    """A file with weights for TinyNet's backbone."""
+    return written(studies.tiny_net, [0.5, 0.4, 0.45], [0.05, 0.06, 0.07], tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def base_weights(plain_network, tmp_path_factory):
+    """A file with weights for PlainNet's backbone."""
+    return written(studies.plain_net, [128, 102, 115], [3000, 3900, 4600], tmp_path_factory.mktemp("base"))
+
+
+def written(network: Callable, mean: list[float], variance: list[float], folder: Path) -> Path:
+    """A file with weights: none at the defaults, where a mistake could hide."""
     keras.utils.set_random_seed(5)
-    backbone = studies.tiny_net(False, None, (32, 32, 3))
+    backbone = network(False, None, (32, 32, 3))
     random = np.random.default_rng(5)
     for layer in backbone.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -39,8 +61,8 @@ def base_weights(tiny_network, tmp_path_factory):
                 ]
             )
         elif isinstance(layer, keras.layers.Normalization):
-            layer.set_weights([np.array([0.5, 0.4, 0.45]), np.array([0.05, 0.06, 0.07]), np.array(0)])
-    path = tmp_path_factory.mktemp("base") / "tiny.weights.h5"
+            layer.set_weights([np.array(mean), np.array(variance), np.array(0)])
+    path = folder / f"{backbone.name}.weights.h5"
     backbone.save_weights(path)
     return path
 

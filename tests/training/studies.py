@@ -33,7 +33,7 @@ BLOCKS = [
 
 
 def tiny_net(include_top: bool, weights: str | None, input_shape: tuple[int, int, int]) -> keras.Model:
-    """A network as `keras.applications` has them, thin enough to be trained in a test."""
+    """An EfficientNet as `keras.applications` has them, thin enough to be trained in a test."""
     assert not include_top
     assert weights is None
     return EfficientNet(
@@ -42,9 +42,9 @@ def tiny_net(include_top: bool, weights: str | None, input_shape: tuple[int, int
 
 
 def plain_net(include_top: bool, weights: str | None, input_shape: tuple[int, int, int]) -> keras.Model:
-    """A full and a separable convolution: trains in a moment on any backend, where a process must be started for it.
+    """A full and a separable convolution: traced in half of the time, where it need be no EfficientNet.
 
-    What it takes off each pixel, and divides it by, is among its weights, as in an EfficientNet.
+    What it takes off each pixel, and divides it by, is among its weights, as in one.
     """
     image = keras.Input(input_shape)
     x = keras.layers.Normalization(name="normalization")(image)
@@ -74,7 +74,7 @@ def recipe(**changes) -> Recipe:
         },
         "hub": "nobody/made",
         "original": "none",
-        "architecture": "TinyNet",
+        "architecture": "PlainNet",
         "input_size": 32,
     }
     return Recipe(**(table | changes))

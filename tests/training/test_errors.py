@@ -24,10 +24,10 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-def network(base_weights, seed: int):
+def network(tiny_weights, seed: int):
     """A small network with a random head that takes half of some pictures for dogs."""
     model = build("TinyNet", 32, 1)
-    backbone_of(model).load_weights(base_weights)
+    backbone_of(model).load_weights(tiny_weights)
     head = model.get_layer("logits")
     kernel = np.random.default_rng(seed).normal(size=head.kernel.shape)
     head.set_weights([kernel, np.zeros(1)])
@@ -40,11 +40,11 @@ CARD = Card("made", "sgd", "TinyNet", studies.LABELS, 32, 1, head={"dropout": 0.
 
 
 @pytest.fixture(scope="module")
-def checkpoints(base_weights, tmp_path_factory):
+def checkpoints(tiny_weights, tmp_path_factory):
     """A pair of runs that no training has made better than chance."""
     folder = tmp_path_factory.mktemp("checkpoints")
     for seed, name in enumerate(errors.PAIR):
-        save(network(base_weights, seed), replace(CARD, run=name), folder / "made" / name)
+        save(network(tiny_weights, seed), replace(CARD, run=name), folder / "made" / name)
     return folder
 
 

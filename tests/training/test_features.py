@@ -22,13 +22,20 @@ TOLERANCE = 2e-3
 WEIGHTS = 1e-4
 
 
-@pytest.fixture
-def network(base_weights):
-    """TinyNet with weights that are none at the defaults."""
+@pytest.fixture(scope="module")
+def built(tiny_weights):
     keras.utils.set_random_seed(3)
     model = graphs.build("TinyNet", 32, 2)
-    start.start(model, "TinyNet", str(base_weights))
+    start.start(model, "TinyNet", str(tiny_weights))
     return model
+
+
+@pytest.fixture
+def network(built):
+    """TinyNet with weights that are none at the defaults, whatever the test before made of them."""
+    weights = built.get_weights()
+    yield built
+    built.set_weights(weights)
 
 
 @pytest.fixture
@@ -37,15 +44,22 @@ def pictures() -> np.ndarray:
     return np.stack([studies.picture(number % 2, number) for number in range(11)])
 
 
-def in_two(**changes):
+def in_two():
     """One epoch of the head, three from block 2 on, two views of each picture."""
-    return studies.recipe(stages=(Stage(1, "head", views=2), Stage(3, "2", 2.0, views=2)), head_norm=True, **changes)
+    stages = Stage(1, "head", views=2), Stage(3, "2", 2.0, views=2)
+    return studies.recipe(architecture="TinyNet", stages=stages, head_norm=True)
+
+
+@pytest.fixture
+def training(hub_folder, tiny_weights, tmp_path):
+    """A training of an EfficientNet that has not begun."""
+    return Training(tmp_path / "run", hub_folder, tiny_weights)
 
 
 @pytest.fixture(scope="module")
-def kept(hub_folder, base_weights, tmp_path_factory):
+def kept(hub_folder, tiny_weights, tmp_path_factory):
     """Trained with features kept."""
-    return Training(tmp_path_factory.mktemp("kept") / "run", hub_folder, base_weights)(in_two())
+    return Training(tmp_path_factory.mktemp("kept") / "run", hub_folder, tiny_weights)(in_two())
 
 
 def losses(training) -> np.ndarray:

@@ -28,17 +28,17 @@ def asked(*words: object, before: str = "") -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", code, *map(str, words)], cwd=ROOT, capture_output=True, text=True)
 
 
-TINY = """
+PLAIN = """
 from models.quiet import import_keras
 import_keras()
 import keras
 from tests.training import studies
-keras.applications.TinyNet = studies.tiny_net
+keras.applications.PlainNet = studies.plain_net
 """
 
 
 def test_evaluate_prints_one_line_of_json_and_nothing_else(whole, hub_folder):
-    said = asked("evaluate", whole.out, "--data", hub_folder, "--split", "test", "--json", before=TINY)
+    said = asked("evaluate", whole.out, "--data", hub_folder, "--split", "test", "--json", before=PLAIN)
     assert said.returncode == 0, said.stderr
     assert said.stdout.count("\n") == 1
     found = json.loads(said.stdout)
@@ -158,7 +158,7 @@ def test_train_writes_a_run_that_its_own_command_makes_again(recipe, hub_folder,
     assert "epoch 1 of 1" in said
     card = Card.read(tmp_path / "card.json")
     assert card.command.split()[:5] == ["python", "-m", "training", "train", "made/sgd"]
-    assert card.command.endswith("--weights tiny.weights.h5 --seed 3 --epochs 1")
+    assert card.command.endswith("--weights plain.weights.h5 --seed 3 --epochs 1")
     assert card.seed == 3
     assert command.main([*words, "--resume"]) == 2
     assert "is finished" in capfd.readouterr().err

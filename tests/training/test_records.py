@@ -112,7 +112,7 @@ def dropping_net(include_top: bool, weights: str | None, input_shape: tuple[int,
 
 @pytest.mark.parametrize("trainable", ["head", "2"])
 def test_frozen_layers_of_streamed_pictures_drop_nothing_either(both_ways, training, tmp_path, monkeypatch, trainable):
-    monkeypatch.setattr(keras.applications, "TinyNet", dropping_net)
+    monkeypatch.setattr(keras.applications, "PlainNet", dropping_net)
     training.base = tmp_path / "base.weights.h5"
     dropping_net(False, None, (32, 32, 3)).save_weights(training.base)
     streamed, _ = both_ways(studies.recipe(stages=(Stage(2, trainable),), input_size=32))

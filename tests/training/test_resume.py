@@ -85,7 +85,7 @@ import keras
 from tests.training import studies
 from training.loop import train
 
-keras.applications.TinyNet = studies.tiny_net
+keras.applications.PlainNet = studies.plain_net
 replace = Path.replace
 
 def die_before_the_third(self, target):

@@ -65,7 +65,6 @@ print(json.dumps(facts))
 def table():
     """The head, then all; without dropout, whose numbers each backend draws in its own way."""
     return studies.recipe(
-        architecture="PlainNet",
         dropout=0.0,
         stages=(Stage(1, "head", views=1), Stage(2)),
         plans={"sgd": Plan(Optimizer("SGD", 1.0, schedule="constant"))},
@@ -85,9 +84,8 @@ def with_one_head(begin):
 
 
 @pytest.fixture(scope="module")
-def plain(hub_folder, tmp_path_factory):
-    """A training of PlainNet that has not begun, from a file of weights."""
-    keras.applications.PlainNet = studies.plain_net
+def plain(hub_folder, plain_network, tmp_path_factory):
+    """A training that has not begun, from a file of weights that learn more at so high a rate."""
     folder = tmp_path_factory.mktemp("plain")
     keras.utils.set_random_seed(2)
     network = studies.plain_net(False, None, (32, 32, 3))
@@ -96,7 +94,6 @@ def plain(hub_folder, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "begin", with_one_head(loop.begin))
         yield lambda name: Training(folder / name, hub_folder, folder / "plain.weights.h5")
-    del keras.applications.PlainNet
 
 
 @pytest.fixture(scope="module")

@@ -33,22 +33,22 @@ def shake(model: keras.Model) -> keras.Model:
     return model
 
 
-@pytest.fixture(scope="module")
-def weights_file(tmp_path_factory):
-    """Weights of an EfficientNet-B0 without its head."""
-    path = tmp_path_factory.mktemp("weights") / "b0.weights.h5"
-    shake(efficientnet.EfficientNetB0(include_top=False, weights=None, input_shape=(SIZE, SIZE, 3))).save_weights(path)
-    return path
+def small(**words) -> keras.Model:
+    """As `EfficientNetB0` of Keras, which has weights for ImageNet, but with two blocks."""
+    return efficientnet.EfficientNet(0.25, 1.0, SIZE, blocks_args=studies.BLOCKS, weights_name="b0", **words)
 
 
-def test_keras_own_network_and_ours_see_the_same(pictures, weights_file, monkeypatch):
-    monkeypatch.setattr(efficientnet.file_utils, "get_file", lambda *_, **__: str(weights_file))
-    donor = keras.applications.EfficientNetB0(include_top=False, weights="imagenet", input_shape=(SIZE, SIZE, 3))
+def test_keras_own_network_and_ours_see_the_same(pictures, tmp_path, monkeypatch):
+    file = tmp_path / "small.weights.h5"
+    shake(small(include_top=False, weights=None, input_shape=(SIZE, SIZE, 3))).save_weights(file)
+    monkeypatch.setattr(efficientnet.file_utils, "get_file", lambda *_, **__: str(file))
+    monkeypatch.setattr(keras.applications, "Small", small, raising=False)
+    donor = small(include_top=False, weights="imagenet", input_shape=(SIZE, SIZE, 3))
     scalings = [layer for layer in donor.layers if isinstance(layer, keras.layers.Rescaling)]
     assert len(scalings) == 2
-    ours = graphs.build("EfficientNetB0", SIZE, 1)
+    ours = graphs.build("Small", SIZE, 1)
     untouched = np.asarray(graphs.backbone_of(ours)(pictures))
-    said = start(ours, "EfficientNetB0", "imagenet")
+    said = start(ours, "Small", "imagenet")
     assert said["name"] == "imagenet"
     assert len([layer for layer in ours.layers if isinstance(layer, keras.layers.Rescaling)]) == 1
     wanted = np.asarray(donor(pictures))
@@ -97,21 +97,21 @@ def test_weights_that_cannot_be_fetched_are_one_sentence(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_gives_its_weights_and_its_hash(pictures, weights_file):
-    model = graphs.build("EfficientNetB0", SIZE, 1)
-    said = start(model, "EfficientNetB0", str(weights_file))
-    assert said == {"name": "b0.weights.h5", "sha256": sha256(weights_file)}
-    twin = efficientnet.EfficientNetB0(include_top=False, weights=None, input_shape=(SIZE, SIZE, 3))
-    twin.load_weights(weights_file)
+def test_a_file_gives_its_weights_and_its_hash(pictures, tiny_weights):
+    model = graphs.build("TinyNet", SIZE, 1)
+    said = start(model, "TinyNet", str(tiny_weights))
+    assert said == {"name": "tiny.weights.h5", "sha256": sha256(tiny_weights)}
+    twin = studies.tiny_net(False, None, (SIZE, SIZE, 3))
+    twin.load_weights(tiny_weights)
     assert np.allclose(graphs.backbone_of(model)(pictures), twin(pictures), rtol=1e-4, atol=1e-5)
 
 
-def test_a_file_that_is_missing_or_of_another_network_is_one_sentence(weights_file, base_weights, tmp_path):
+def test_a_file_that_is_missing_or_of_another_network_is_one_sentence(tiny_network, base_weights, tmp_path):
     (tmp_path / "noise.weights.h5").write_bytes(b"noise")
     model = graphs.build("TinyNet", SIZE, 1)
     with pytest.raises(TrainingError, match="There is no weights file"):
         start(model, "TinyNet", str(tmp_path / "nothing.weights.h5"))
-    for file in (weights_file, tmp_path / "noise.weights.h5"):
+    for file in (base_weights, tmp_path / "noise.weights.h5"):
         with pytest.raises(TrainingError, match="does not hold the weights of TinyNet") as caught:
             start(model, "TinyNet", str(file))
         assert "\n" not in str(caught.value)
