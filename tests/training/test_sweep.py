@@ -76,13 +76,14 @@ def png(picture):
 
 @pytest.fixture(scope="module")
 def recipe(twins):
-    """Two networks, two shares and two optimizers of the study, two steps each."""
+    """Two networks and two shares of the study, each share with its own optimizer, two steps each."""
+    optimizers = {"80 %": "Adam", "head": "SGD"}
     names = {"Xception": twins[0], "EfficientNetB0": twins[1]}
     plans = {}
     for run, plan in cifar100.RECIPE.plans.items():
         changes = dict(plan.changes)
-        chosen = changes["architecture"] in names and plan.optimizer.name in ("Adam", "SGD") and plan.steps is None
-        if chosen and changes["stages"][0].trainable in ("80 %", "head"):
+        chosen = changes["architecture"] in names and plan.steps is None
+        if chosen and plan.optimizer.name == optimizers.get(changes["stages"][0].trainable):
             changes["architecture"] = names[changes["architecture"]]
             plans[run] = replace(
                 plan, steps=2, changes=changes | {"stages": (replace(changes["stages"][0], epochs=1),)}
@@ -123,10 +124,9 @@ def test_the_table_has_the_studys_columns_and_a_row_for_each_run(recipe, swept):
     assert {(row["architecture"], row["trainable"], row["optimizer"]) for row in rows} == {
         (architecture, share, optimizer)
         for architecture in ("Small", "Smaller")
-        for share in ("80 %", "head")
-        for optimizer in ("Adam", "SGD")
+        for share, optimizer in (("80 %", "Adam"), ("head", "SGD"))
     }
-    assert len(rows) == 8
+    assert len(rows) == 4
     for row in rows:
         assert row["steps_per_epoch"] == "2"
         assert 0 <= float(row["val_accuracy"]) <= 1
@@ -148,8 +148,8 @@ def test_a_run_that_is_there_is_not_trained_again(recipe, swept, data):
 
     said = []
     sweep.sweep(recipe, [], str(data), "random", swept[0] / "none", swept[0], say=said.append, train=never)
-    assert len(said) == 8
-    assert said[0] == f"1 of 8: cifar100/{next(iter(recipe.plans))} is there"
+    assert len(said) == 4
+    assert said[0] == f"1 of 4: cifar100/{next(iter(recipe.plans))} is there"
 
 
 def test_a_run_that_fails_stops_no_other(recipe, tmp_path):
@@ -160,9 +160,9 @@ def test_a_run_that_fails_stops_no_other(recipe, tmp_path):
 
     said = []
     failed = sweep.sweep(recipe, [], "data", "random", tmp_path, tmp_path, say=said.append, train=train)
-    assert len(failed) == 4
+    assert len(failed) == 2
     assert failed[0].endswith("-sgd: it broke.")
-    assert len(rows_of(tmp_path)) == 4
+    assert len(rows_of(tmp_path)) == 2
 
 
 def made_card(recipe, run, plan, place):
@@ -185,7 +185,7 @@ def test_where_all_fail_the_first_reason_is_told(recipe, tmp_path):
     def train(*_):
         raise TrainingError("it broke.")
 
-    with pytest.raises(TrainingError, match=r"None of 8 runs of cifar100 could be trained; the first: .*: it broke"):
+    with pytest.raises(TrainingError, match=r"None of 4 runs of cifar100 could be trained; the first: .*: it broke"):
         sweep.sweep(recipe, [], "data", "random", tmp_path, tmp_path, say=lambda _: None, train=train)
 
 
@@ -229,7 +229,9 @@ def fails(*_, **__):
     raise TrainingError("it broke.")
 
 
-def test_a_process_tells_why_it_failed(recipe, tmp_path):
+def test_a_process_tells_why_it_failed(recipe, tmp_path, monkeypatch):
+    # A process has it in a third of the time that TensorFlow takes.
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
     run, plan = next(iter(recipe.plans.items()))
     with pytest.raises(TrainingError, match="There is no data folder nowhere"):
         sweep.in_a_process(recipe, run, plan, "nowhere", "random", tmp_path / "run", None, False)
