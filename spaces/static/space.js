@@ -1,6 +1,7 @@
 // The page: samples that are there at once, and photographs of the visitor's own, explained in this browser.
 import { mount } from "./viewer/viewer.js";
-import { readAddress, watchAddress, writeAddress } from "./viewer/state.js";
+import { watchHash, writeHash } from "./viewer/address.js";
+import { decodeState } from "./viewer/state.js";
 import { Camera } from "./camera.js";
 import { Crew } from "./crew.js";
 import { payload } from "./evidence.js";
@@ -12,8 +13,8 @@ const STOPPED = "The two networks stopped: reload the page, and close others if 
 const NO_CAMERA = "There is no camera that this page may use.";
 const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
 
-const on = { state: (_, hash) => writeAddress(hash), pick };
-const view = mount(main, { meta: { key: "", busy: "Getting the photograph" }, state: readAddress(), on });
+const on = { state: (_, hash) => writeHash(hash), pick };
+const view = mount(main, { meta: { key: "", busy: "Getting the photograph" }, state: decodeState(), on });
 const space = await json("space.json");
 const crew = new Crew(space, fetching);
 const camera = new Camera();
@@ -240,7 +241,7 @@ cameraButton.addEventListener("click", () => {
 });
 keepButton.addEventListener("click", keep);
 
-watchAddress((state) => view.update({ state }));
+watchHash((hash) => view.update({ state: decodeState(hash) }));
 addEventListener("popstate", () => {
   const id = asked();
   // Another hash is another view of what is there.

@@ -64,6 +64,14 @@ def test_errors_are_those_of_the_files_and_open_on_look(page, server):
     page.get_by_role("button", name=re.compile("^Exactly one wrong")).click()
     cards = region.locator(".pe-gallery > li")
     expect(cards).to_have_count(summary["one_wrong"])
+    # Who comes again, or is given the address, finds the same pictures.
+    expect(page).to_have_url(re.compile("#pictures=one&order=f1$"))
+    page.reload()
+    expect(cards).to_have_count(summary["one_wrong"])
+    page.evaluate("location.hash = 'pictures=wrong'")
+    expect(cards).to_have_count(summary["one_wrong"] + summary["both_wrong"])
+    page.evaluate("location.hash = 'pictures=one'")
+    expect(cards).to_have_count(summary["one_wrong"])
     # However long the name of a class is, its card is no wider than the others.
     cards.first.locator(".pe-truth").evaluate("one => { one.textContent = 'lobster_roll_sandwich'.repeat(3) }")
     widths = cards.evaluate_all("all => all.map(one => one.firstElementChild.scrollWidth)")

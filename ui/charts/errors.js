@@ -1,12 +1,14 @@
 // Where the pair of runs of a task is wrong: confusion matrices, classes, pictures.
 //
-// mountErrors(root, {meta, blobs, on}) -> {update({meta, blobs})}
+// mountErrors(root, {meta, blobs, state, on}) -> {update({meta, blobs, state})}
 //
 //   meta = {key, task, labels, n, split, both_wrong, one_wrong, without: why there are no pictures or "",
 //     runs: [{id, name, hue, accuracy, confusion: [true class][answer]}],   two of them
 //     classes: [{label, support, precision: [run], recall: [run], f1: [run]}],
 //     groups: [{id, title, of: how many there are, pictures: [{name, label, href, blob: number | null, note,
 //       answers: [{label, probability, right}]}]}]}
+//   state = {group: id of the pictures, order: of the classes}, from readErrors(); on.state(hash) is told of every change.
+import { readHash } from "../viewer/address.js";
 import { tableBytes } from "../viewer/draw.js";
 import { el, press, ring, segments, setText, svg } from "../viewer/parts.js";
 import { darkBehind, watchTheme } from "../viewer/theme.js";
@@ -21,6 +23,12 @@ const COLUMNS = [
   ["precision", "precision"],
   ["recall", "recall"],
   ["f1", "F1"],
+];
+
+const ORDERS = [
+  ["f1", "hardest first"],
+  ["apart", "most apart first"],
+  ["label", "by name"],
 ];
 
 /** `meta` with its classes as people write them. */
@@ -79,9 +87,16 @@ export function inkOn(colour) {
 const apart = ({ f1 }) => Math.abs(f1[1] - f1[0]);
 const percentOf = (share) => (100 * share).toFixed(1).replace("-", "\u2212");
 
+/** The pictures and the order of classes that an address names, by default the page's. */
+export function readErrors(hash = readHash()) {
+  const words = new URLSearchParams(String(hash).replace(/^#/, ""));
+  const order = words.get("order");
+  return { group: words.get("pictures"), order: ORDERS.some(([name]) => name === order) ? order : null };
+}
+
 /** Mounts the errors, or updates those that are there. */
-export function mountErrors(root, { meta, blobs } = {}) {
-  root[ERRORS] ??= new Errors(root);
+export function mountErrors(root, { meta, blobs, state, on } = {}) {
+  root[ERRORS] ??= new Errors(root, state ?? {}, on ?? {});
   root[ERRORS].update({ meta, blobs });
   return root[ERRORS];
 }
@@ -90,11 +105,13 @@ class Errors {
   #meta = null;
   #blobs = [];
   #urls = [];
-  #group = "";
-  #column = "f1";
+  #state;
+  #on;
   #node = el("section", { class: "parallax pe", "aria-label": "Errors" });
 
-  constructor(root) {
+  constructor(root, state, on) {
+    this.#state = state;
+    this.#on = on;
     root.append(this.#node);
     const theme = () => {
       const dark = darkBehind(root.host ?? this.#node) ? "dark" : "light";
@@ -106,14 +123,26 @@ class Errors {
     theme();
   }
 
-  update({ meta, blobs }) {
-    if (!meta || meta.key === this.#meta?.key) return;
-    this.#meta = worded(meta);
-    this.#blobs = blobs ?? [];
-    this.#urls.forEach((url) => URL.revokeObjectURL(url));
-    this.#urls = this.#blobs.map((bytes) => URL.createObjectURL(new Blob([bytes])));
-    this.#group = meta.groups.find((group) => group.pictures.length)?.id ?? meta.groups[0].id;
+  update({ meta, blobs, state }) {
+    const other = meta && meta.key !== this.#meta?.key;
+    if (!other && !state) return;
+    if (other) {
+      this.#meta = worded(meta);
+      this.#blobs = blobs ?? [];
+      this.#urls.forEach((url) => URL.revokeObjectURL(url));
+      this.#urls = this.#blobs.map((bytes) => URL.createObjectURL(new Blob([bytes])));
+    }
+    const { groups } = this.#meta;
+    const { group, order } = state ?? this.#state;
+    const shown = groups.find(({ id }) => id === group) ?? groups.find(({ pictures }) => pictures.length) ?? groups[0];
+    this.#state = { group: shown.id, order: order ?? ORDERS[0][0] };
     this.#build();
+  }
+
+  #choose(change) {
+    Object.assign(this.#state, change);
+    const { group, order } = this.#state;
+    this.#on.state?.(new URLSearchParams({ pictures: group, order }).toString());
   }
 
   #build() {
@@ -253,7 +282,7 @@ class Errors {
     const body = el("tbody");
     const fill = () => {
       body.replaceChildren(
-        ...sorted(classes, this.#column).map((one) =>
+        ...sorted(classes, this.#state.order).map((one) =>
           el(
             "tr",
             {},
@@ -265,12 +294,12 @@ class Errors {
         ),
       );
     };
-    const order = segments("Order of classes", [["f1", "hardest first"], ["apart", "most apart first"], ["label", "by name"]], (column) => {
-      this.#column = column;
-      press(order, column);
+    const order = segments("Order of classes", ORDERS, (name) => {
+      this.#choose({ order: name });
+      press(order, name);
       fill();
     });
-    press(order, this.#column);
+    press(order, this.#state.order);
     fill();
     const heads = COLUMNS.map(([, text]) => el("th", { colspan: 2, scope: "colgroup", class: "pc-group", text: `${text}, %` }));
     const names = COLUMNS.flatMap(() => runs.map((run, index) => el("th", { scope: "col", class: `px-hue-${run.hue}${index ? "" : " pc-group"}` }, ring(run.hue), el("span", { class: "px-live", text: run.name }))));
@@ -298,14 +327,17 @@ class Errors {
     const { groups, without } = this.#meta;
     const list = el("ul", { class: "pe-gallery", tabindex: 0, "aria-label": "Pictures" });
     const show = (id) => {
-      this.#group = id;
       press(tabs, id);
       const { pictures } = groups.find((group) => group.id === id);
       list.replaceChildren(...pictures.map((picture) => this.#card(picture)));
       if (!pictures.length) list.append(el("li", { class: "px-quiet", text: "None." }));
     };
-    const tabs = segments("Pictures", groups.map((group) => [group.id, groupText(group)]), show);
-    show(this.#group);
+    const choose = (id) => {
+      this.#choose({ group: id });
+      show(id);
+    };
+    const tabs = segments("Pictures", groups.map((group) => [group.id, groupText(group)]), choose);
+    show(this.#state.group);
     return el("div", {}, tabs, without ? el("p", { class: "pe-without", text: without }) : null, list);
   }
 

@@ -13,23 +13,21 @@ STYLE = bundle.style() + (HERE / "charts.css").read_text(encoding="utf-8")
 
 CURVES = """
 let view;
-globalThis.addEventListener("hashchange", () => view?.update({ state: readCurves(globalThis.location.hash) }));
-
-const write = (hash) => {
-  const { pathname, search } = globalThis.location;
-  globalThis.history.replaceState(globalThis.history.state, "", `${pathname}${search}#${hash}`);
-};
+watchHash((hash) => view?.update({ state: readCurves(hash) }));
 
 export default function ({ data, parentElement }) {
-  view = mountCurves(parentElement, { meta: data, state: readCurves(globalThis.location.hash), on: { state: write } });
+  view = mountCurves(parentElement, { meta: data, state: readCurves(), on: { state: writeHash } });
 }
 """
 
 ERRORS = """
+let view;
+watchHash((hash) => view?.update({ state: readErrors(hash) }));
+
 export default function ({ data, parentElement }) {
   const column = data.blobs.getChild("blob");
   const blobs = Array.from({ length: column.length }, (_, index) => column.get(index));
-  mountErrors(parentElement, { meta: data.meta, blobs });
+  view = mountErrors(parentElement, { meta: data.meta, blobs, state: readErrors(), on: { state: writeHash } });
 }
 """
 

@@ -16,7 +16,7 @@ const sheet = new CSSStyleSheet();
 sheet.replaceSync(STYLE);
 root.adoptedStyleSheets = [sheet];
 let view;
-watchAddress((state) => view?.update({ state }));
+watchHash((hash) => view?.update({ state: decodeState(hash) }));
 
 function unpack(text) {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -24,8 +24,8 @@ function unpack(text) {
 
 /** Mounts the viewer, or gives it something new; `on` as in viewer.js. */
 function show({ meta, blobs }, on) {
-  const telling = { state: (_, hash) => writeAddress(hash), ...on };
-  view = mount(root, { meta, blobs: blobs.map(unpack), state: readAddress(), on: telling });
+  const telling = { state: (_, hash) => writeHash(hash), ...on };
+  view = mount(root, { meta, blobs: blobs.map(unpack), state: decodeState(), on: telling });
 }
 """
 

@@ -1,5 +1,5 @@
-// What is being looked at: the whole state of the viewer and its form in the address. Pure but for the
-// two address helpers at the end.
+// What is being looked at: the whole state of the viewer and its form in the address.
+import { readHash } from "./address.js";
 
 export const DEFAULTS = Object.freeze({
   layer: null, // null: the deepest layer
@@ -31,8 +31,8 @@ export function encodeState(state) {
   return words.toString();
 }
 
-/** The part of a state that a hash names; what is unknown or malformed is left out, never guessed. */
-export function decodeState(hash) {
+/** The part of a state that a hash names, the page's by default; what is unknown or malformed is left out, never guessed. */
+export function decodeState(hash = readHash()) {
   const words = new URLSearchParams(String(hash ?? "").replace(/^#/, ""));
   const state = {};
   for (const key of ["layer", "class"]) if (words.get(key)) state[key] = words.get(key);
@@ -72,20 +72,4 @@ export function fitState(state, meta) {
   fitted.labels = Boolean(fitted.labels);
   fitted.swap = Boolean(fitted.swap);
   return fitted;
-}
-
-/** The state that an address names: the page's, where no other is given. */
-export function readAddress(address = globalThis.location?.href ?? "about:blank") {
-  return decodeState(new URL(address).hash);
-}
-
-/** Takes the state of each address that somebody gives the page: also of one that the page has overwritten since. */
-export function watchAddress(take) {
-  globalThis.addEventListener("hashchange", ({ newURL }) => take(readAddress(newURL || undefined)));
-}
-
-/** Puts a hash into the address of the page without a new entry in its history. */
-export function writeAddress(hash) {
-  const { pathname, search } = globalThis.location;
-  globalThis.history.replaceState(globalThis.history.state, "", `${pathname}${search}#${hash}`);
 }

@@ -14,7 +14,7 @@ ADAPTER = """
 let view;
 let tell;
 let page;
-watchAddress((state) => view?.update({ state }));
+watchHash((hash) => view?.update({ state: decodeState(hash) }));
 
 // A server that was started again knows nothing of this page, and Streamlit would wait for a click; a photograph that
 // is given then would be lost, for its field is not one of the new server's.
@@ -37,8 +37,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   };
   page ??= location.pathname;
   // The viewer tells its state a little later: by then the address may be another page's.
-  const on = { state: (_, hash) => location.pathname === page && writeAddress(hash), pick };
-  view = mount(parentElement, { meta, blobs, state: readAddress(), on });
+  const on = { state: (_, hash) => location.pathname === page && writeHash(hash), pick };
+  view = mount(parentElement, { meta, blobs, state: decodeState(), on });
 }
 """
 

@@ -4,9 +4,9 @@
 //
 //   root    an element or a shadow root; the style sheets of bundle.py must be in the same tree (the page or the shadow root)
 //   meta    what is to be seen (below); blobs[i] are Uint8Array
-//   state   where to begin, e.g. readAddress(); see state.js
+//   state   where to begin, e.g. decodeState(), the address's; see state.js
 //   on      {state(state, hash), pick(sampleId), download(kind)}, each optional. The viewer never touches the
-//           address itself: `on: {state: (_, hash) => writeAddress(hash)}` does
+//           address itself: `on: {state: (_, hash) => writeHash(hash)}` does
 //
 // Mounting again on the same root returns the viewer that is there, updated; its own state wins over `state`.
 // The same meta.key is the same payload: nothing is drawn anew. meta.busy (a text) shows that work is under way,

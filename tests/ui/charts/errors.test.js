@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { confused, groupText, inkOn, shares, sorted, worded } from "../../../ui/charts/errors.js";
+import { confused, groupText, inkOn, readErrors, shares, sorted, worded } from "../../../ui/charts/errors.js";
 
 test("each row is shares of its own class", () => {
   assert.deepEqual(shares([[3, 1], [0, 0]]), [[0.75, 0.25], [0, 0]]);
@@ -47,4 +47,10 @@ test("classes are named as people write them wherever they stand, addresses as t
     classes: [{ label: "apple pie", f1: [1, 1] }],
     groups: [{ id: "wrong_ones", pictures: [{ ...picture, label: "apple pie", answers: [{ label: "carrot cake", right: false }] }] }],
   });
+});
+
+test("an address names pictures and the order of classes; what is malformed is left out", () => {
+  assert.deepEqual(readErrors("#pictures=one&order=apart"), { group: "one", order: "apart" });
+  assert.deepEqual(readErrors("order=f2&layer=5c"), { group: null, order: null });
+  assert.deepEqual(readErrors(""), { group: null, order: null });
 });

@@ -22,7 +22,7 @@ function join(name, seen = []) {
 test("the joined modules are one module that mounts the viewer", async () => {
   const joined = join("viewer.js");
   const module = await import(`data:text/javascript;base64,${Buffer.from(joined).toString("base64")}`);
-  for (const name of ["mount", "encodeState", "decodeState", "readAddress", "watchAddress", "writeAddress"]) {
+  for (const name of ["mount", "encodeState", "decodeState", "watchHash", "writeHash"]) {
     assert.equal(typeof module[name], "function", name);
   }
   assert.equal(module.default, undefined);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DEFAULTS, MOST_CHANNELS, classOf, decodeState, encodeState, fitState, readAddress, watchAddress } from "../../../ui/viewer/state.js";
+import { DEFAULTS, MOST_CHANNELS, classOf, decodeState, encodeState, fitState } from "../../../ui/viewer/state.js";
+import { watchHash } from "../../../ui/viewer/address.js";
 
 const META = {
   layers: [{ name: "stem" }, { name: "5c" }, { name: "top" }],
@@ -80,13 +81,13 @@ test("an address that somebody gives is taken, also where the page has written i
     hear = listener;
   };
   globalThis.location = { href: "https://parallax.example/#layer=top" };
-  watchAddress((state) => {
-    taken = state;
+  watchHash((hash) => {
+    taken = decodeState(hash);
   });
   hear({ newURL: "https://parallax.example/#layer=5c&class=dog" });
   assert.deepEqual(taken, { layer: "5c", class: "dog" });
   // An event that a script made names no address.
   hear({ newURL: "" });
-  assert.deepEqual(taken, readAddress());
+  assert.deepEqual(taken, decodeState());
   assert.deepEqual(taken, { layer: "top" });
 });

@@ -1,0 +1,17 @@
+// What is being looked at, in the part of the page's address behind the #.
+
+/** That part of an address: of the page's, where no other is given. */
+export function readHash(address = globalThis.location?.href ?? "about:blank") {
+  return new URL(address).hash;
+}
+
+/** Takes that part of each address that somebody gives the page: also of one that the page has overwritten since. */
+export function watchHash(take) {
+  globalThis.addEventListener("hashchange", ({ newURL }) => take(readHash(newURL || undefined)));
+}
+
+/** Puts it into the address of the page without a new entry in its history. */
+export function writeHash(hash) {
+  const { pathname, search } = globalThis.location;
+  globalThis.history.replaceState(globalThis.history.state, "", `${pathname}${search}#${hash}`);
+}
