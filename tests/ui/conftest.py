@@ -30,11 +30,10 @@ VIEW |= {"fade": 0, "labels": 1, "swap": 0, "channels": 12}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def only_what_is_new_is_looked_through() -> Iterator[None]:
+def only_what_is_new_is_looked_through() -> None:
     """Streamlit collects garbage after every run of a page, among all that other tests of this process have loaded."""
+    gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @dataclass

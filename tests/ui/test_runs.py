@@ -137,7 +137,6 @@ def networks(monkeypatch):
     runs._shipped.cache.clear()
     for key, value in before:
         runs._shipped.cache[key] = value
-    gc.unfreeze()
 
 
 def test_what_is_loaded_is_left_out_of_collections_until_it_is_given_up(networks, monkeypatch):
