@@ -1,7 +1,6 @@
 """Blocks taken apart: every part is Keras' own and the paper's, worked out once more in float64."""
 
 import json
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -11,6 +10,7 @@ from PIL import Image
 
 from explain import Explainer, LayerError, TargetError
 from explain.__main__ import main
+from models import Card, Run
 from tests.explain.networks import classifier, off, photograph, tape, tiny
 
 SIZE = 64
@@ -247,8 +247,7 @@ def test_what_is_no_block_is_one_plain_sentence(explainers):
 
 
 def test_the_command_line_writes_the_parts(models, explainers, monkeypatch, tmp_path):
-    card = SimpleNamespace(preprocessing={}, sha256="0", architecture="tiny")
-    run = SimpleNamespace(name="toys/tiny", model=models["V1"], labels=("a", "b", "c"), card=card)
+    run = Run("toys/tiny", models["V1"], Card("toys", "tiny", "EfficientNetB0", ("a", "b", "c"), len(PICTURE), 3))
     monkeypatch.setattr("models.load", lambda name: run)
     Image.fromarray(PICTURE).save(tmp_path / "noise.png")
     asked = [str(tmp_path / "noise.png"), "--model", run.name, "--out", str(tmp_path), "--target", "b"]
