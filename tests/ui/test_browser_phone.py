@@ -29,6 +29,9 @@ def test_nothing_sticks_out(look):
             box = locator.bounding_box()
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= 390
+    # The buttons take two lines, so that the evidence begins in the upper third.
+    tops = {tab.button(name).bounding_box()["y"] for name in ("Upload", "Camera", "Runs", "Bring", "Numbers")}
+    assert len({round(top) for top in tops}) == 2
     tab.upload("text.jpg", b"words")
     expect(tab.alert).to_be_visible()
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
