@@ -148,7 +148,7 @@ def _logits(flat: Any, output: Any) -> tuple[Any, str]:
     if _squash(output) and not _is_own(last, "Dense"):
         return last.input, _explains(last.input)
     if _squash(output):
-        config = last.get_config() | {"activation": "linear", "name": f"{last.name}_logits"}
+        config = last.get_config() | {"activation": "linear"}
         plain = keras.layers.Dense.from_config(config)
         logits = plain(last.input)
         # Nothing shall hang on the person's own layers afterwards.

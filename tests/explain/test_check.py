@@ -197,10 +197,11 @@ def test_a_normalization_that_was_never_adapted():
     assert "The Normalization layer has mean 0 and variance 1" in sentence
 
 
-def test_a_head_that_never_saw_the_backbone():
-    model = _train(_small(_rescaling()))
-    model.get_layer("logits").bias.assign([0, 0])
-    (sentence,) = _found(model)
+@pytest.mark.parametrize("activation", ["linear", "softmax"])
+def test_a_head_that_never_saw_the_backbone(activation):
+    small = _train(_small(_rescaling()))
+    head = keras.layers.Dense(2, activation, name="logits")
+    (sentence,) = _found(keras.Model(small.input, head(small.get_layer("logits").input)))
     assert "The last layer, logits, still has the values that it began with" in sentence
     assert "train it, or load its weights" in sentence
 
