@@ -5,6 +5,8 @@ again, layer by layer with the same weights, and the person's own model is never
 flag is set.
 """
 
+import inspect
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,10 +94,7 @@ def _flatten(model: Any) -> Any:
         # What is called twice stays one layer with one set of weights.
         if id(layer) in copies:
             return copies[id(layer)][1]
-        config = layer.get_config()
-        if "dtype" in config:
-            config["dtype"] = "float32"
-        fresh = type(layer).from_config(config)
+        fresh = _like(layer)
         copies[id(layer)] = layer, fresh
         return fresh
 
@@ -127,6 +126,26 @@ def _flatten(model: Any) -> Any:
         if isinstance(fresh, keras.layers.Normalization) and fresh.built:
             fresh.finalize_state()
     return flat
+
+
+def _like(layer: Any) -> Any:
+    """Such a layer in float32, with weights of its own."""
+    import keras
+
+    with warnings.catch_warnings():
+        # Of a lambda that is written down; nobody reads it.
+        warnings.simplefilter("ignore", UserWarning)
+        config = layer.get_config()
+    if "dtype" in config:
+        config["dtype"] = "float32"
+    for key in config:
+        # A function of the person's own is at hand, but was registered nowhere, so that its name gives none.
+        value = getattr(layer, key, None)
+        if inspect.isfunction(value) and not value.__module__.startswith("keras."):
+            config[key] = value
+    if isinstance(layer, keras.layers.Lambda):
+        return type(layer)(**config | {"function": layer.function, "output_shape": layer._output_shape})
+    return type(layer).from_config(config)
 
 
 def _output(flat: Any, model: Any, name: str | None) -> Any:

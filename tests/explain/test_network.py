@@ -46,6 +46,31 @@ def test_explaining_leaves_no_trace_in_a_model_of_any_kind(kind):
     assert state(model) == before
 
 
+def steep(x):
+    return 1.5 * keras.ops.relu(x)
+
+
+@pytest.mark.filterwarnings("error")
+def test_functions_of_ones_own_are_called_in_a_nested_model_too():
+    """Keras would look for them by their names, where they are registered; of a lambda it would run no copy."""
+    kept = 0.5
+    middle = keras.Sequential(
+        [
+            keras.layers.Lambda(keras.applications.mobilenet_v2.preprocess_input),
+            keras.layers.Conv2D(4, 3, activation=steep, kernel_regularizer=lambda kernel: keras.ops.sum(kernel)),
+            keras.layers.Lambda(lambda x, by: x * by + kept, output_shape=(6, 6, 4), arguments={"by": 2.0}),
+            keras.layers.Activation(lambda x: keras.ops.relu(x)),
+        ]
+    )
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3)), middle, keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+    )
+    before, picture = state(model), PICTURES[0][:8, :8]
+    found = Explainer(model)(picture)
+    assert np.allclose(found.logits, model(picture[None].astype("float32"), training=False)[0], rtol=1e-4)
+    assert state(model) == before
+
+
 def test_a_model_loaded_from_a_file_is_the_same(tmp_path, reference):
     model = with_weights_of(nested(), reference[0])
     model.save(tmp_path / "mine.keras")
