@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from explain.engine import Pass
-from explain.engine_tensorflow import at_rest
+from explain.engine_tensorflow import at_rest, traced
 from explain.errors import LayerError
 from explain.layers import Layer
 
@@ -136,10 +136,8 @@ class Gates:
         outputs = {name: model.get_layer(part).output for name, part in gated.items()}
         gates = keras.Model(model.inputs[0], outputs)
         side = model.inputs[0].shape[1]
-        self._traced = tf.function(
-            lambda images: gates(images, training=False),
-            input_signature=[tf.TensorSpec((None, side, side, 3), tf.float32)],
-        )
+        picture = tf.TensorSpec((None, side, side, 3), tf.float32)
+        self._traced = traced(lambda images: gates(images, training=False), picture)
 
     def __call__(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Gates (C,) 0..1 by block, from the first to the last, of a photograph (S, S, 3) in 0..255."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from explain import compiled, photo
+from explain.engine_tensorflow import traced
 from explain.errors import LayerError
 from explain.methods import DEFAULT
 
@@ -207,8 +208,6 @@ def _measure(flat: Any, images: np.ndarray) -> _Facts:
     outputs = {norm.name: norm.input for norm in norms}
     whole = keras.Model(flat.inputs[0], {**outputs, "logits of the model": flat.outputs[0]})
 
-    # Traced, so that the activations of no more than one layer are kept.
-    @tf.function
     def run(pictures: Any) -> Any:
         found = whole(pictures, training=False)
         entering = [found[norm.name] for norm in norms]
@@ -216,7 +215,8 @@ def _measure(flat: Any, images: np.ndarray) -> _Facts:
             tf.math.reduce_variance(x, axis=list(range(len(x.shape) - 1))) for x in entering
         ]
 
-    logits, variances = run(images)
+    # Traced, so that the activations of no more than one layer are kept.
+    logits, variances = traced(run, tf.TensorSpec(images.shape, tf.float32))(images)
     spread = [
         np.median(np.log10(np.maximum(met, 1e-12) / np.maximum(np.asarray(norm.moving_variance), 1e-12)))
         for norm, met in zip(norms, variances, strict=True)

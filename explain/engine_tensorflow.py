@@ -11,6 +11,17 @@ from explain.engine import Pass
 from explain.layers import Layer
 
 
+def traced(function: Callable[..., Any], *arguments: Any) -> Any:
+    """A function of tensors, traced for arguments of these `tf.TensorSpec`, to be called with arrays too.
+
+    What `tf.function` gives would be traced at its first call, and after a few networks TensorFlow takes all of them
+    for one function that is traced time and again, and warns of it.
+    """
+    import tensorflow as tf
+
+    return tf.function(function, input_signature=arguments).get_concrete_function()
+
+
 class TensorFlowEngine:
     """Logits, activations and gradients of a flat Keras model in one traced pass.
 
@@ -31,7 +42,8 @@ class TensorFlowEngine:
         units = model.output.shape[1]
         self._lock = threading.Lock()
         picture = tf.TensorSpec(model.input.shape, tf.float32)
-        self._logits = tf.function(lambda images: self._model(images, training=False)[-1], input_signature=[picture])
+        self._trace_logits = lambda: traced(lambda images: self._model(images, training=False)[-1], picture)
+        self._logits: Any = None
 
         def both(images: Any, cotangents: Any) -> Any:
             *found, logits = self._model(images, training=False)
@@ -44,13 +56,12 @@ class TensorFlowEngine:
             return logits, activations, [tf.stack(parts, axis=1) for parts in zip(*gradients, strict=True)], gates
 
         self._traced: dict[int, Any] = {}
-        self._trace = lambda targets: tf.function(
-            both, input_signature=[picture, tf.TensorSpec((None, targets, units), tf.float32)]
-        )
+        self._trace = lambda targets: traced(both, picture, tf.TensorSpec((None, targets, units), tf.float32))
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Logits (B, U) of photographs (B, S, S, 3), 0..255, without a backward pass."""
         with self._lock:
+            self._logits = self._logits or self._trace_logits()
             return self._logits(images.astype("float32")).numpy()
 
     def __call__(self, images: np.ndarray, cotangents: np.ndarray) -> Pass:
@@ -97,7 +108,7 @@ class Behind:
 
         picture = tf.TensorSpec((1, *model.input.shape[1:]), tf.float32)
         cells = tf.TensorSpec((None, *layer.shape), tf.float32)
-        self._traced = tf.function(run, input_signature=[picture, cells])
+        self._traced = traced(run, picture, cells)
         self._lock = threading.Lock()
 
     def __call__(self, image: np.ndarray, activations: np.ndarray) -> np.ndarray:

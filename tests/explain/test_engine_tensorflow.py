@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from explain import engine_tensorflow
 from explain.engine_tensorflow import Behind, TensorFlowEngine
 from explain.layers import layers_of
 from tests.explain.networks import classifier, off, photograph, tape, tiny
@@ -96,11 +97,23 @@ def test_photographs_and_cotangents_of_another_network_are_refused(engine):
         engine(photograph(SIZE), cotangents(1, 1)[..., :1])
 
 
-def test_traced_once_for_each_number_of_targets(small):
-    engine = TensorFlowEngine(small, layers_of(small))
+def test_traced_once_for_each_number_of_targets(small, monkeypatch):
+    engine, traced, shapes = TensorFlowEngine(small, layers_of(small)), engine_tensorflow.traced, []
+    monkeypatch.setattr(
+        engine_tensorflow, "traced", lambda one, *of: (shapes.append(of[1].shape[1]), traced(one, *of))[1]
+    )
     for photos, targets in ((1, 1), (3, 1), (1, 2), (2, 1), (3, 2)):
         engine(photograph(SIZE, photos=photos), cotangents(photos, targets))
-    assert {targets: one.experimental_get_tracing_count() for targets, one in engine._traced.items()} == {1: 1, 2: 1}
+    assert shapes == [1, 2]
+
+
+def test_one_network_after_the_other_draws_no_warning(small, caplog):
+    """TensorFlow warns of what is traced time and again, and takes the functions of several networks for one."""
+    for _ in range(6):
+        engine = TensorFlowEngine(small, layers_of(small))
+        engine.logits(photograph(SIZE))
+        engine(photograph(SIZE), cotangents(1, 1))
+    assert not caplog.records
 
 
 def test_threads_get_their_own_answers(small):
