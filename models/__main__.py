@@ -81,7 +81,7 @@ def _list(_: argparse.Namespace) -> None:
 def _row(name: str) -> tuple[str, str, str, str, str, str]:
     folder = CHECKPOINTS / name
     weights = folder / WEIGHTS
-    size = f"{weights.stat().st_size / 1e6:.1f} MB" if weights.is_file() else "no weights"
+    size = _size(weights.stat().st_size) if weights.is_file() else "no weights"
     try:
         card = Card.read(folder / "card.json")
     except ModelError:
@@ -89,6 +89,10 @@ def _row(name: str) -> tuple[str, str, str, str, str, str]:
     optimizer = f"{card.optimizer.get('name', '-')} {card.optimizer.get('learning_rate', '')}".strip()
     validation, test = (_accuracy(card.results.get(split)) for split in ("validation", "test"))
     return name, optimizer, str(card.seed), validation, test, size
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
 
 
 def _accuracy(result: Any) -> str:
