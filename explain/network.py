@@ -140,7 +140,7 @@ def _like(layer: Any) -> Any:
         config["dtype"] = "float32"
     for key in config:
         # A function of the person's own is at hand, but was registered nowhere, so that its name gives none.
-        value = getattr(layer, key, None)
+        value = vars(layer).get(key)
         if inspect.isfunction(value) and not value.__module__.startswith("keras."):
             config[key] = value
     if isinstance(layer, keras.layers.Lambda):
