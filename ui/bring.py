@@ -106,20 +106,20 @@ def _take_in(place: Any, source: str, content: bytes | None) -> tuple[str, tuple
     st.query_params["right"] = guest.title
     left = st.session_state["left"]
     beside = full_name(st.session_state["task"], left)
-    alone = not _alike(name, beside)
-    if alone:
+    why = _unlike(name, beside)
+    if why:
         st.query_params["left"], left = guest.title, name
     for old in [other for other in kept() if other not in (name, left)][: len(kept()) - MOST_KEPT]:
         del kept()[old]
-    words = f"alone: its layers, size or classes are not those of {runs.title(beside)}" if alone else "on the right"
-    return f"{guest.title} is shown {words}.", guest.remarks
+    return f"{guest.title} is shown {f'alone: {why}' if why else 'on the right'}.", guest.remarks
 
 
-def _alike(name: str, beside: str) -> bool:
+def _unlike(name: str, beside: str) -> str:
     try:
-        return runs.alike(name, beside)
+        why = runs.unlike(name, beside)
     except (ExplainError, ModelError):
-        return False
+        return f"{runs.title(beside)} cannot be shown"
+    return why and f"it {why}"
 
 
 def _say(place: Any, headline: str, sentences: tuple[str, ...]) -> None:

@@ -157,26 +157,31 @@ def usable(names: list[str]) -> tuple[list[str], list[str]]:
             _refused.add(name)
             sentences.append(f"{title(name)} cannot be shown. {error}")
             continue
-        if fit and not alike(name, fit[0]):
-            sentences.append(f"{title(name)} is another network than {title(fit[0])}, or one of other classes.")
+        if fit and (why := unlike(name, fit[0])):
+            sentences.append(f"{title(name)} {why}: their maps cannot lie side by side.")
             continue
         fit.append(name)
     return fit, sentences
 
 
-def alike(one: str, other: str) -> bool:
-    """Whether the maps of two loaded runs can lie side by side."""
+def unlike(one: str, other: str) -> str:
+    """What keeps the maps of two loaded runs from lying side by side, said of the first; nothing where they can."""
     if one not in guests and other not in guests:
-        return _measure(cards()[one]) == _measure(cards()[other])
-    first, second = explainer(one), explainer(other)
-    named = [name not in guests or guests[name].labelled for name in (one, other)]
-    layers = [[(layer.name, layer.shape) for layer in found.layers] for found in (first, second)]
-    labels = first.labels == second.labels if all(named) else len(first.labels) == len(second.labels)
-    return first.size == second.size and layers[0] == layers[1] and labels
-
-
-def _measure(card: Card) -> tuple[Any, ...]:
-    return card.architecture, card.input_size, card.labels
+        mine, theirs = ((card.input_size, card.architecture, card.labels) for card in (cards()[one], cards()[other]))
+    else:
+        mine, theirs = (
+            (found.size, [(layer.name, layer.shape) for layer in found.layers], found.labels)
+            for found in (explainer(one), explainer(other))
+        )
+    (size, layers, labels), (their_size, their_layers, their_labels) = mine, theirs
+    if size != their_size:
+        return f"takes pictures of {size} px and {title(other)} of {their_size} px"
+    if layers != their_layers:
+        return f"has other layers than {title(other)}"
+    if len(labels) != len(their_labels):
+        return f"tells {len(labels)} classes apart and {title(other)} {len(their_labels)}"
+    named = all(name not in guests or guests[name].labelled for name in (one, other))
+    return f"tells other classes apart than {title(other)}" if named and labels != their_labels else ""
 
 
 def read(content: bytes, name: str) -> Image.Image:

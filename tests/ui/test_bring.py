@@ -146,7 +146,7 @@ def test_a_broken_model_is_one_report_and_the_page_goes_on(app, files, tmp_path)
 def test_another_kind_of_network_stands_alone(app, files, tmp_path):
     strangers.nested(tmp_path / "three.keras", units=3)
     give(app, tmp_path / "three.keras")
-    assert "three is shown alone: its layers, size or classes are not those of SGD." in told(app)
+    assert "three is shown alone: it tells 3 classes apart and SGD 2." in told(app)
     assert shown(app) == ["three"]
 
 
@@ -245,5 +245,5 @@ def test_a_guest_with_names_of_its_own_stands_beside_those_names_only(files):
         for labelled in (True, False)
     }
     runs.guests.update(mine)
-    assert not runs.alike("yours/True", "pets/sgd")
-    assert runs.alike("yours/False", "pets/sgd")
+    assert runs.unlike("yours/True", "pets/sgd") == "tells other classes apart than SGD"
+    assert not runs.unlike("yours/False", "pets/sgd")

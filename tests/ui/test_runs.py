@@ -89,13 +89,21 @@ def test_a_run_that_gave_way_to_others_is_no_longer_at_hand(checkpoints):
     assert runs.at_hand(names[1:])
 
 
-@pytest.mark.parametrize("other", [{"input_size": 160}, {"labels": ("dog", "cat")}, {"architecture": "EfficientNetB3"}])
-def test_runs_that_cannot_lie_side_by_side(checkpoints, other):
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        ({"input_size": 160}, "takes pictures of 160 px and SGD of 224 px"),
+        ({"labels": ("dog", "cat")}, "tells other classes apart than SGD"),
+        ({"labels": ("cat", "dog", "cow")}, "tells 3 classes apart and SGD 2"),
+        ({"architecture": "EfficientNetB3"}, "has other layers than SGD"),
+    ],
+)
+def test_runs_that_cannot_lie_side_by_side(checkpoints, other, why):
     checkpoints("pets/sgd")
     checkpoints("pets/adam", **other)
     fit, sentences = runs.usable(["pets/sgd", "pets/adam"])
     assert fit == ["pets/sgd"]
-    assert sentences == ["Adam is another network than SGD, or one of other classes."]
+    assert sentences == [f"Adam {why}: their maps cannot lie side by side."]
 
 
 def test_the_same_run_on_both_sides_is_one(checkpoints):
