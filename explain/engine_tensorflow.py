@@ -3,6 +3,7 @@
 import inspect
 import threading
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,9 +42,7 @@ class TensorFlowEngine:
         self._model = keras.Model(model.input, [*tensors, *gated, model.output])
         units = model.output.shape[1]
         self._lock = threading.Lock()
-        picture = tf.TensorSpec(model.input.shape, tf.float32)
-        self._trace_logits = lambda: traced(lambda images: self._model(images, training=False)[-1], picture)
-        self._logits: Any = None
+        self._picture = tf.TensorSpec(model.input.shape, tf.float32)
 
         def both(images: Any, cotangents: Any) -> Any:
             *found, logits = self._model(images, training=False)
@@ -56,12 +55,15 @@ class TensorFlowEngine:
             return logits, activations, [tf.stack(parts, axis=1) for parts in zip(*gradients, strict=True)], gates
 
         self._traced: dict[int, Any] = {}
-        self._trace = lambda targets: traced(both, picture, tf.TensorSpec((None, targets, units), tf.float32))
+        self._trace = lambda targets: traced(both, self._picture, tf.TensorSpec((None, targets, units), tf.float32))
+
+    @cached_property
+    def _logits(self) -> Any:
+        return traced(lambda images: self._model(images, training=False)[-1], self._picture)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Logits (B, U) of photographs (B, S, S, 3), 0..255, without a backward pass."""
         with self._lock:
-            self._logits = self._logits or self._trace_logits()
             return self._logits(images.astype("float32")).numpy()
 
     def __call__(self, images: np.ndarray, cotangents: np.ndarray) -> Pass:

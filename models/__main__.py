@@ -166,7 +166,7 @@ def _publish(asked: argparse.Namespace) -> None:
         card = write(asked.name, asked.repo, folder, asked.license)
         size = sum((folder / file).stat().st_size for file in FILES if (folder / file).is_file())
         if asked.dry_run:
-            print(f"{folder} holds {card.name} as {asked.repo}, {size / 1e6:.1f} MB; nothing was uploaded.")
+            print(f"{folder} holds {card.name} as {asked.repo}, {_size(size)}; nothing was uploaded.")
             return
         commit = upload(folder, asked.repo, card, asked.private)
     print(f"{card.name} is published: hf://{asked.repo}@{commit}")

@@ -1,7 +1,5 @@
 """What must hold exactly on the shipped checkpoints, whatever engine computed it."""
 
-import hashlib
-
 import keras
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from skimage import data
 from explain import Explainer
 from explain.engine_openvino import OpenVinoEngine
 from explain.formulas import FORMULAS
+from tests.explain.kinds import state
 
 TOLERANCE = 1e-4
 AT_THE_TOP = 1e-5
@@ -22,18 +21,10 @@ def off(one, other):
     return np.abs(one - other).max() / np.abs(other).max()
 
 
-def _state(model):
-    flags = [
-        (layer.name, layer.trainable, len(layer._inbound_nodes), layer.dtype_policy.name) for layer in model.layers
-    ]
-    weights = hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
-    return flags, weights, model.trainable, len(model.trainable_weights)
-
-
 @pytest.fixture(scope="module")
 def explaining(shipped):
     """Explainer and explanation of one photograph, for every run and engine, and the models before and after."""
-    before, found = {name: _state(run.model) for name, run in shipped.items()}, {}
+    before, found = {name: state(run.model) for name, run in shipped.items()}, {}
     for name, run in shipped.items():
         for engine in ENGINES:
             explainer = Explainer(run.model, labels=run.labels, engine=engine)
@@ -41,7 +32,7 @@ def explaining(shipped):
                 explainer,
                 explainer(data.chelsea(), targets=("cat", "dog"), methods=("grad_cam", "hires_cam"), keep=True),
             )
-    return found, before, {name: _state(run.model) for name, run in shipped.items()}
+    return found, before, {name: state(run.model) for name, run in shipped.items()}
 
 
 @pytest.fixture(scope="module")

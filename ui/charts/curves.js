@@ -8,7 +8,7 @@
 //   `first` says whether a run is shown to begin with, `nth` how many runs before it have its hue; `whose` names those
 //   that the recipe is of.
 //   state = {epoch, runs: [id]}, from readCurves(); on.state(hash) is told of every change.
-import { readHash } from "../viewer/address.js";
+import { wordsOf } from "../viewer/address.js";
 import { el, ring, setText, svg } from "../viewer/parts.js";
 import { darkBehind, watchTheme } from "../viewer/theme.js";
 import { plot, shape } from "./plot.js";
@@ -52,8 +52,8 @@ export function ends(values, log) {
 }
 
 /** The epoch and the runs that an address names, by default the page's. */
-export function readCurves(hash = readHash()) {
-  const words = new URLSearchParams(String(hash ?? "").replace(/^#/, ""));
+export function readCurves(hash) {
+  const words = wordsOf(hash);
   const epoch = Number(words.get("epoch"));
   return {
     epoch: Number.isInteger(epoch) && epoch > 0 ? epoch : null,

@@ -8,7 +8,7 @@
 //     groups: [{id, title, of: how many there are, pictures: [{name, label, href, blob: number | null, note,
 //       answers: [{label, probability, right}]}]}]}
 //   state = {group: id of the pictures, order: of the classes}, from readErrors(); on.state(hash) is told of every change.
-import { readHash } from "../viewer/address.js";
+import { wordsOf } from "../viewer/address.js";
 import { tableBytes } from "../viewer/draw.js";
 import { el, press, ring, segments, setText, svg } from "../viewer/parts.js";
 import { darkBehind, watchTheme } from "../viewer/theme.js";
@@ -88,8 +88,8 @@ const apart = ({ f1 }) => Math.abs(f1[1] - f1[0]);
 const percentOf = (share) => (100 * share).toFixed(1).replace("-", "\u2212");
 
 /** The pictures and the order of classes that an address names, by default the page's. */
-export function readErrors(hash = readHash()) {
-  const words = new URLSearchParams(String(hash).replace(/^#/, ""));
+export function readErrors(hash) {
+  const words = wordsOf(hash);
   const order = words.get("order");
   return { group: words.get("pictures"), order: ORDERS.some(([name]) => name === order) ? order : null };
 }

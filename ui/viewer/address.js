@@ -5,6 +5,11 @@ export function readHash(address = globalThis.location?.href ?? "about:blank") {
   return new URL(address).hash;
 }
 
+/** The words of such a part, `layer=5c&class=cat`: of the page's, where none is given. */
+export function wordsOf(hash = readHash()) {
+  return new URLSearchParams(String(hash ?? "").replace(/^#/, ""));
+}
+
 /** Takes that part of each address that somebody gives the page: also of one that the page has overwritten since. */
 export function watchHash(take) {
   globalThis.addEventListener("hashchange", ({ newURL }) => take(readHash(newURL || undefined)));

@@ -1,5 +1,5 @@
 // What is being looked at: the whole state of the viewer and its form in the address.
-import { readHash } from "./address.js";
+import { wordsOf } from "./address.js";
 
 export const DEFAULTS = Object.freeze({
   layer: null, // null: the deepest layer
@@ -32,8 +32,8 @@ export function encodeState(state) {
 }
 
 /** The part of a state that a hash names, the page's by default; what is unknown or malformed is left out, never guessed. */
-export function decodeState(hash = readHash()) {
-  const words = new URLSearchParams(String(hash ?? "").replace(/^#/, ""));
+export function decodeState(hash) {
+  const words = wordsOf(hash);
   const state = {};
   for (const key of ["layer", "class"]) if (words.get(key)) state[key] = words.get(key);
   for (const [key, allowed] of Object.entries(CHOICES)) {
