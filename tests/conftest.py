@@ -29,6 +29,16 @@ gc.set_threshold(50_000, 20, 100)
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def only_what_is_new_is_looked_through() -> None:
+    """What is imported, collected and shared is no garbage: each full collection would look through a million objects.
+
+    Streamlit collects after every run of a page, KerasTuner twice for each network.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with photographs and base weights that the repository does not carry."""
@@ -58,12 +68,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Where tests are collected, Keras comes first and quietly; who only hands them out to workers needs none."""
     if hasattr(session.config, "workerinput") or not session.config.getoption("numprocesses", None):
         import_keras()
-
-
-def pytest_collection_finish() -> None:
-    """What was imported and collected is no garbage either: a full collection would look through it each time."""
-    gc.collect()
-    gc.freeze()
 
 
 def group_of(nodeid: str) -> str:

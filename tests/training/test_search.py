@@ -1,7 +1,6 @@
 """A random search is of what the recipe says, goes on after a stop, and looks at the test split once."""
 
 import csv
-import gc
 import re
 import shutil
 from dataclasses import replace
@@ -15,13 +14,6 @@ from training.evaluate import Evaluation
 from training.recipe import Plan, Space, Stage, TrainingError
 
 SPACE = Space(run="sgd", optimizers=("Adam", "SGD"), rates=(0.001, 0.1), batch_sizes=(4, 8), epochs=(2, 3), patience=2)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def nothing_old_is_garbage():
-    """KerasTuner collects garbage twice for each network: it need not look through what other tests hold."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope="module")

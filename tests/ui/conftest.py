@@ -1,6 +1,5 @@
 """A server of the app, and a browser to visit it."""
 
-import gc
 import os
 import shutil
 import subprocess
@@ -27,13 +26,6 @@ FAILED = pytest.StashKey[bool]()
 VIEW = {"layer": "top", "class": "cat", "show": "positive", "scale": "own", "cells": "smooth"}
 VIEW |= {"fade": 0, "labels": 1, "swap": 0, "channels": 12}
 """The view that the page opens with, every word of its address."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def only_what_is_new_is_looked_through() -> None:
-    """Streamlit collects garbage after every run of a page, among all that other tests of this process have loaded."""
-    gc.collect()
-    gc.freeze()
 
 
 @dataclass
