@@ -102,6 +102,15 @@ def test_strange_words_in_the_address_give_the_default(look):
     expect(tab.page).not_to_have_url(re.compile("photo="))
 
 
+def test_whoever_writes_the_words_of_the_address_leaves_the_view_in_it(look):
+    tab = look("/?photo=gone.png&left=nobody#layer=5c&class=dog&show=signed")
+    tab.at("5c")
+    view = "#layer=5c&class=dog&show=signed&"
+    expect(tab.page).to_have_url(re.compile(rf"/{view}"))
+    # At once, so that neither a reload nor the way back finds the address without it while a network loads.
+    assert view in tab.page.evaluate("history.pushState({}, '', '/?photo=coffee'); location.href")
+
+
 def test_swapped_runs_keep_their_colours(look, still):
     tabs = still(), look("/?left=adam&right=sgd")
     places = [[tab.evidence(run).bounding_box()["x"] for run in ("SGD", "Adam")] for tab in tabs]

@@ -23,7 +23,7 @@ def _first_export(source: str) -> str:
 
 
 def test_the_adapter_uses_names_that_the_viewer_has():
-    for name in ("mount", "decodeState", "watchHash", "writeHash"):
+    for name in ("mount", "decodeState", "watchHash", "keepHash"):
         assert f"{name}(" in ADAPTER
         assert re.search(rf"^export function {name}\(", bundle.script(), re.MULTILINE)
 

@@ -20,3 +20,25 @@ export function writeHash(hash) {
   const { pathname, search } = globalThis.location;
   globalThis.history.replaceState(globalThis.history.state, "", `${pathname}${search}#${hash}`);
 }
+
+/**
+ * Keeps that part in the address of a page where somebody else writes the words before it and drops what follows, as
+ * Streamlit does: {read(), write(hash)}. What the page was opened with is known also when it has gone by now.
+ */
+export function keepHash() {
+  const page = globalThis.location.pathname;
+  const here = () => globalThis.location.pathname === page;
+  const [opened] = performance.getEntriesByType("navigation");
+  let kept = opened && new URL(opened.name).pathname === page ? readHash(opened.name).slice(1) : "";
+  globalThis.navigation?.addEventListener("currententrychange", () => {
+    if (!here()) kept = "";
+    else if (kept && !readHash()) writeHash(kept);
+  });
+  return {
+    read: () => readHash() || kept,
+    write: (hash) => {
+      // Whoever is told late may be on another page by now.
+      if (here()) writeHash((kept = hash));
+    },
+  };
+}

@@ -13,7 +13,7 @@ from ui.viewer.payload import Payload
 ADAPTER = """
 let view;
 let tell;
-let page;
+let address;
 watchHash((hash) => view?.update({ state: decodeState(hash) }));
 
 // A server that was started again knows nothing of this page, and Streamlit would wait for a click; a photograph that
@@ -35,10 +35,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     view.update({ meta: { busy: "Looking at the photograph", picked: id } });
     setTriggerValue("pick", id);
   };
-  page ??= location.pathname;
-  // The viewer tells its state a little later: by then the address may be another page's.
-  const on = { state: (_, hash) => location.pathname === page && writeHash(hash), pick };
-  view = mount(parentElement, { meta, blobs, state: decodeState(), on });
+  address ??= keepHash();
+  const on = { state: (_, hash) => address.write(hash), pick };
+  view = mount(parentElement, { meta, blobs, state: decodeState(address.read()), on });
 }
 """
 
