@@ -6,9 +6,11 @@ A source gives rows (name, bytes of the picture's file, the task's label) in a f
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -110,14 +112,15 @@ def _snapshot(source: str) -> Path:
 
 
 class Parquet:
-    """A folder with `<split>-*.parquet` files, as on the Hub; columns are found by their declared features.
+    """A folder with `<split>-*.parquet` or `<split>.parquet` files, as on the Hub.
 
-    The class is a declared class label or, where there is none, the one column of text.
+    Columns are found by their declared features. The class is a declared class label or, where there is none, the one
+    column of text.
     """
 
     def __init__(self, folder: Path, source: str):
         self._files, self._source = sorted(folder.rglob("*.parquet")), source
-        self.splits = sorted({file.name.split("-")[0] for file in self._files})
+        self.splits = sorted({_split_of(file) for file in self._files})
 
     def classes(self) -> Sequence[str]:
         found: dict[str, None] = {}
@@ -138,7 +141,7 @@ class Parquet:
                 raise TrainingError(f"{self._source} has no split {split!r}; it has: {known}.")
             raise TrainingError(f"{self._source} has splits, and one must be chosen: {known}.")
         for file in self._files:
-            if file.name.startswith(f"{split}-"):
+            if _split_of(file) == split:
                 yield from self._rows(file, labels, subset, digest)
 
     def _rows(self, file: Path, labels: Sequence[str], subset: bool, digest: Any) -> Iterator[Row]:
@@ -162,6 +165,10 @@ class Parquet:
                         yield name, (picture or {}).get("bytes") or b"", wanted
         except (pyarrow.ArrowException, OSError, KeyError, AttributeError) as error:
             raise TrainingError(f"{file.name} is damaged, or not a parquet file with pictures.") from error
+
+
+def _split_of(file: Path) -> str:
+    return re.split("[-.]", file.name)[0]
 
 
 def _features(file: Path) -> tuple[str, dict[str, list[str] | frozenset[str]]]:
@@ -215,11 +222,12 @@ class ClassFolders:
 
     def __init__(self, folder: Path, source: str):
         self._folder, self._source = folder, source
-        # A class has pictures in its folder, a split has further folders.
-        self.splits = [child.name for child in _folders(folder) if _folders(child)]
+        # A split has folders and no pictures of its own; a class may have a folder beside its pictures.
+        self.splits = [child.name for child in _folders(folder) if _folders(child) and not _has_pictures(child)]
 
     def classes(self) -> Sequence[str]:
-        return [child.name for child in _folders(self._folder / self.splits[0] if self.splits else self._folder)]
+        split = "train" if "train" in self.splits else next(iter(self.splits), "")
+        return [_text(child.name) for child in _folders(self._folder / split)]
 
     def rows(self, split: str | None, labels: Sequence[str], subset: bool, digest: Any) -> Iterator[Row]:
         # Without this, training and validation would be the same pictures.
@@ -231,20 +239,28 @@ class ClassFolders:
         classes = _folders(folder)
         if not classes:
             raise TrainingError(f"{folder} holds neither parquet files nor a folder for each class.")
-        order = match([child.name for child in classes], labels, subset, str(folder))
+        order = match([_text(child.name) for child in classes], labels, subset, str(folder))
         for child, label in zip(classes, order, strict=True):
             if label is None:
                 continue
             for file in sorted(path for path in child.iterdir() if path.is_file() and not path.name.startswith(".")):
-                content = file.read_bytes()
-                name = os.fsencode(f"{child.name}/{file.name}")
-                digest.update(name + hashlib.sha256(content).digest())
-                # A name that is no text is said with what stands for it.
-                yield name.decode(errors="replace"), content, label
+                content, name = file.read_bytes(), f"{child.name}/{file.name}"
+                digest.update(os.fsencode(name) + hashlib.sha256(content).digest())
+                yield _text(name), content, label
 
 
 def _folders(folder: Path) -> list[Path]:
     return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+
+
+def _has_pictures(folder: Path) -> bool:
+    kinds = (guess_type(file.name, strict=False)[0] or "" for file in folder.iterdir())
+    return any(kind.startswith("image/") for kind in kinds)
+
+
+def _text(name: str) -> str:
+    """A name as it can be printed and written: what is no text has a sign that stands for it."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 class Tfds:

@@ -72,6 +72,11 @@ def test_several_files_make_one_split(tmp_path):
     assert_is_made(data.load(str(tmp_path), "train", LABELS, SIDE))
 
 
+def test_a_split_in_one_file_needs_no_number(tmp_path):
+    write_parquet(tmp_path / "train.parquet", rows_of((2, 2)), features_of(label=LABELS))
+    assert_is_made(data.load(str(tmp_path), "train", LABELS, SIDE))
+
+
 @pytest.mark.parametrize("order", [("fine_label", "coarse_label"), ("coarse_label", "fine_label")])
 @pytest.mark.parametrize("task", ["fine_label", "coarse_label"])
 def test_of_a_fine_and_a_coarse_label_the_task_takes_the_one_with_its_classes(tmp_path, order, task):

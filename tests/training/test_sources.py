@@ -90,6 +90,16 @@ def test_the_classes_of_the_data(tmp_path, whole, hub_folder):
     write_folders(tmp_path / "split" / "train", names=("oak", "elm"))
     assert sources.find(str(tmp_path / "flat")).classes() == ["elm", "oak"]
     assert sources.find(str(tmp_path / "split")).classes() == ["elm", "oak"]
+    # Those to train on decide, whatever lies in another split.
+    write_folders(tmp_path / "split" / "test", counts=(2,), names=("unknown",))
+    assert sources.find(str(tmp_path / "split")).classes() == ["elm", "oak"]
+
+
+def test_a_class_may_have_a_folder_beside_its_pictures(tmp_path):
+    write_folders(tmp_path)
+    (tmp_path / "dog" / "rejected").mkdir()
+    assert sources.find(str(tmp_path)).classes() == ["cat", "dog"]
+    assert_is_made(data.load(str(tmp_path), None, LABELS, SIDE))
 
 
 def test_names_are_matched_as_they_are_written_before_all_else():
@@ -108,6 +118,13 @@ def test_a_recipe_for_any_data_has_the_data_s_classes_and_needs_two(tmp_path):
     write_folders(tmp_path / "one", counts=(2,), names=("oak",))
     with pytest.raises(TrainingError, match="has 1 class; at least two are needed"):
         sources.with_classes(recipe, str(tmp_path / "one"))
+
+
+def test_a_class_whose_name_is_no_text_has_one_that_can_be_written_to_a_card(tmp_path):
+    write_folders(tmp_path, names=("oak", os.fsdecode(b"\xe9lan")))
+    labels = tuple(sources.find(str(tmp_path)).classes())
+    assert labels == ("oak", "\N{REPLACEMENT CHARACTER}lan")
+    assert len(data.load(str(tmp_path), None, labels, SIDE)) == 4
 
 
 def test_a_picture_whose_name_is_no_text_has_one_that_stands_for_it(tmp_path):
