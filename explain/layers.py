@@ -189,16 +189,17 @@ def _block(model: Any, name: str, names: list[str]) -> Block:
 def _views(model: Any) -> dict[str, _View]:
     """Where each layer's cells look, by layer name, following the graph from its input."""
     views: dict[str, _View] = {}
-    for layer in model.layers:
-        sources = list(_sources(layer))
-        size = _spatial(layer)
+    whole = _View(), int(model.inputs[0].shape[1])
+    # Not its layers alone: a sum may be written `x + y`.
+    for layer in model.operations:
+        if (made := _spatial(layer)) is None:
+            continue
+        sources = [source for source in _sources(layer) if source.name in views]
         # A gate of squeeze-and-excitation is (1, 1): it scales cells and moves none.
-        known = [
-            views[source.name] for source in sources if source.name in views and _spatial(source) not in (None, (1, 1))
-        ]
-        view = max(known, key=lambda one: one.reach, default=_View())
-        if size is not None:
-            views[layer.name] = _after(layer, view, _spatial(sources[0]) if sources else None)
+        known = [(views[one.name], size[0]) for one in sources if (size := _spatial(one)) not in (None, (1, 1))]
+        # Cells that come from none, such as those of a vector that is given rows, are taken for the whole picture's.
+        view, cells = max(known, key=lambda one: one[0].reach, default=whole)
+        views[layer.name] = _after(layer, view, cells, made[0])
     return views
 
 
@@ -208,19 +209,19 @@ def _sources(layer: Any) -> Iterator[Any]:
             yield parent.operation
 
 
-def _after(layer: Any, view: _View, size: tuple[int, int] | None) -> _View:
+def _after(layer: Any, view: _View, cells: int, made: int) -> _View:
+    """Where the cells look that a layer makes of so many others."""
+    import keras
+
     kind, padding = type(layer).__name__, getattr(layer, "padding", None)
     if kind == "ZeroPadding2D":
         return view.cut(-layer.padding[0][0])
     if kind == "Cropping2D":
         return view.cut(layer.cropping[0][0])
-    if size is None:
-        return view
-    cells, made = size[0], int(layer.output.shape[1])
     if kind == "CenterCrop" and made <= cells:
         return view.cut((cells - made) // 2)
     kernel = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
-    if kernel is None or not isinstance(padding, str):
+    if not isinstance(layer, keras.layers.Layer) or kernel is None or not isinstance(padding, str):
         return view if made == cells else view.resized(cells, made)
     stride = layer.strides[0]
     if kind == "Conv2DTranspose":

@@ -154,6 +154,10 @@ def _conv(strides=1, name="last"):
     return keras.layers.Conv2D(3, 3, strides, padding="same", kernel_initializer="ones", activation="relu", name=name)
 
 
+def _gate(x):
+    return keras.ops.stop_gradient(keras.layers.GlobalAveragePooling2D(keepdims=True)(x))
+
+
 @pytest.mark.parametrize(
     "steps",
     [
@@ -172,8 +176,29 @@ def _conv(strides=1, name="last"):
             keras.layers.Conv2DTranspose(3, 5, 2, kernel_initializer="ones"),
             keras.layers.ReLU(name="last"),
         ],
+        [_conv(2, "first"), lambda x: x + keras.ops.relu(x), _conv()],
+        [_conv(1, "first"), lambda x: keras.ops.average_pool(x, 2, 2), _conv()],
+        [_conv(2, "first"), lambda x: keras.layers.multiply([_gate(x), x]), _conv()],
+        [
+            keras.layers.AveragePooling2D(2),
+            keras.layers.Reshape((-1, 3)),
+            keras.layers.Reshape((64, 64, 3)),
+            keras.layers.ReLU(name="last"),
+        ],
     ],
-    ids=["resizing", "centre crop", "cropping", "padding", "upsampling", "transposed", "transposed, valid"],
+    ids=[
+        "resizing",
+        "centre crop",
+        "cropping",
+        "padding",
+        "upsampling",
+        "transposed",
+        "transposed, valid",
+        "a sum without a layer",
+        "pooling without a layer",
+        "a gate before what it scales",
+        "rows made of none",
+    ],
 )
 def test_a_cell_is_where_its_gradient_lies_behind_layers_that_resize(steps):
     image = x = keras.Input((128, 128, 3))
