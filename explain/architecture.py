@@ -9,11 +9,13 @@ A layer that has no place in the table is an error, never skipped: what is writt
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
 
 from explain.errors import EngineError
+from explain.network import is_quantised, squash_of
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,13 @@ def read(model: keras.Model) -> EfficientNet:
     return EfficientNet(model.input_shape[1], scale, offset, blocks, kernel, bias)
 
 
-def _flatten(model: keras.Model) -> Iterator[keras.Layer]:
-    for layer in model.layers:
+def _flatten(model: keras.Model) -> Iterator[Any]:
+    """Layers and what stands between them, such as the division of `image / 255`, which no list of layers has."""
+    for layer in getattr(model, "operations", model.layers):
         if isinstance(layer, keras.Model):
             yield from _flatten(layer)
+        elif is_quantised(layer):
+            raise EngineError(f"The weights of {layer.name} are quantised and cannot be written as a graph.")
         else:
             yield layer
 
@@ -227,18 +232,20 @@ def _entrance(layers: list[keras.Layer]) -> tuple[np.ndarray, np.ndarray]:
 def _head(layers: list[keras.Layer]) -> tuple[np.ndarray, np.ndarray]:
     """The dense layer that gives the logits, a BatchNorm before it folded in."""
     scale, shift = np.ones(1), np.zeros(1)
-    pooled, dense = False, None
+    pooled, dense, squashed = False, None, False
     for layer in layers:
         if isinstance(layer, keras.layers.Dropout | keras.layers.InputLayer):
             continue
+        is_dense, squash = isinstance(layer, keras.layers.Dense), squash_of(layer)
+        is_linear = getattr(layer, "activation", None) is keras.activations.linear
         if isinstance(layer, keras.layers.GlobalAveragePooling2D) and not pooled:
             pooled = True
         elif isinstance(layer, keras.layers.BatchNormalization) and pooled and dense is None:
             factor, step = _affine(layer)
             scale, shift = scale * factor, shift * factor + step
-        elif isinstance(layer, keras.layers.Dense) and pooled and dense is None and _is_probability(layer):
-            dense = layer
-        elif dense is None or isinstance(layer, keras.layers.Dense) or not _is_probability(layer):
+        elif pooled and is_dense == (dense is None) and (is_linear or (squash and not squashed)):
+            dense, squashed = layer if is_dense else dense, squashed or squash is not None
+        else:
             raise EngineError(f"The layer {layer.name} after the last convolution cannot be written as a graph.")
     if dense is None:
         raise EngineError("This network has no dense layer on pooled features, so it has no logits.")
@@ -247,9 +254,3 @@ def _head(layers: list[keras.Layer]) -> tuple[np.ndarray, np.ndarray]:
     return (kernel * scale.reshape(-1, 1)).astype(np.float32), (
         bias + np.broadcast_to(shift, len(kernel)) @ kernel
     ).astype(np.float32)
-
-
-def _is_probability(layer: keras.Layer) -> bool:
-    """Whether the layer ends in logits or in a function that makes probabilities of them."""
-    functions = (keras.activations.linear, keras.activations.sigmoid, keras.activations.softmax)
-    return isinstance(layer, keras.layers.Softmax) or getattr(layer, "activation", None) in functions

@@ -20,7 +20,7 @@ from explain.explanation import Explanation
 from explain.formulas import FORMULAS
 from explain.layers import Layer, layers_of
 from explain.methods import DEFAULT, FIXED, ODD, check_methods
-from explain.network import network_of
+from explain.network import Network, network_of
 from explain.perturbation import Progress, perturb
 
 Target = str | int
@@ -83,7 +83,7 @@ class Explainer:
         self._behind: dict[str, Any] = {}
         self._fit: photo.Fit = fit
         self._source_size = source_size
-        self.engine, self._engine = _engine(engine, network.model, self.layers, network.size, threads, self._graphs)
+        self.engine, self._engine = _engine(engine, network, self.layers, threads, self._graphs)
 
     def __call__(
         self,
@@ -268,8 +268,9 @@ class Explainer:
         """Logits and probabilities for each label."""
         if self._units == 1:
             logits = np.array([-logits[0], logits[0]], np.float32)
-        elif self.explains == "outputs" and logits.min() >= 0 and np.isclose(logits.sum(), 1, atol=1e-4):
-            # What cannot be undone may be probabilities already.
+        if self._squash == "none":
+            return logits, logits if self._units > 1 else np.array([1 - logits[1], logits[1]], np.float32)
+        if self._squash == "unknown" and logits.min() >= 0 and np.isclose(logits.sum(), 1, atol=1e-4):
             return logits, logits
         if self._squash == "sigmoid":
             return logits, (1 / (1 + np.exp(-logits.astype("float64")))).astype("float32")
@@ -368,7 +369,7 @@ def _choose(layers: tuple[Layer, ...], names: Sequence[str] | None) -> tuple[Lay
 
 
 def _engine(
-    name: str, model: Any, layers: tuple[Layer, ...], size: int, threads: int | None, graphs: Graphs
+    name: str, network: Network, layers: tuple[Layer, ...], threads: int | None, graphs: Graphs
 ) -> tuple[str, Engine]:
     if name not in ENGINES:
         raise EngineError(f"There is no engine {name!r}; the engines are: {', '.join(ENGINES)}.")
@@ -377,10 +378,13 @@ def _engine(
 
         names = [layer.name for layer in layers]
         try:
-            return "openvino", OpenVinoEngine(model, names, size, threads=threads, graphs=graphs)
+            if network.explains != "logits":
+                # The graph would end before the function that cannot be undone.
+                raise EngineError("OpenVINO explains logits, and those of this model cannot be had: use tensorflow.")
+            return "openvino", OpenVinoEngine(network.model, names, network.size, threads=threads, graphs=graphs)
         except EngineError:
             if name == "openvino":
                 raise
     from explain.engine_tensorflow import TensorFlowEngine
 
-    return "tensorflow", TensorFlowEngine(model, layers)
+    return "tensorflow", TensorFlowEngine(network.model, layers)

@@ -5,6 +5,7 @@ again, layer by layer with the same weights, and the person's own model is never
 flag is set.
 """
 
+import copy
 import inspect
 import warnings
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ class Network:
         size: S, in pixels.
         units: U.
         explains: `logits`, or `outputs` where the model ends in something that is neither linear nor can be undone.
-        squash: what makes probabilities of logits: `sigmoid`, for each unit by itself, or `softmax`, for all together.
+        squash: what makes probabilities of what is explained: `sigmoid`, for each unit by itself, `softmax`, for all
+            together, or `none`, as they are probabilities; `unknown` where only their values can tell whether they are.
     """
 
     model: Any
@@ -67,9 +69,15 @@ def network_of(model: Any, output: str | None = None) -> Network:
     logits, explains = _logits(flat, end)
     if len(logits.shape) != 2:
         raise LayerError(f"{model.name} ends in an output of shape {tuple(logits.shape)}, not in one row of logits.")
-    squash = "sigmoid" if logits.shape[-1] == 1 or _squash(end) == "sigmoid" else "softmax"
+    units = int(logits.shape[-1])
+    if _are_probabilities(end):
+        squash = _squash(end) or "none"
+    elif units == 1:
+        squash = "sigmoid"
+    else:
+        squash = "softmax" if explains == "logits" else "unknown"
     ready = keras.Model(flat.inputs[0], logits, name=flat.name)
-    return Network(ready, int(flat.inputs[0].shape[1] or 224), int(logits.shape[-1]), explains, squash)
+    return Network(ready, int(flat.inputs[0].shape[1] or 224), units, explains, squash)
 
 
 def _is_flat(model: Any) -> bool:
@@ -80,6 +88,8 @@ def _is_flat(model: Any) -> bool:
         and not isinstance(model, keras.Sequential)
         and not any(isinstance(layer, keras.Model) for layer in model.layers)
         and all(layer.dtype_policy.name == "float32" for layer in model.layers)
+        # A layer's `output` is that of its first call, which may be in another model.
+        and all(len(operation._inbound_nodes) == 1 for operation in model.operations)
     )
 
 
@@ -90,7 +100,7 @@ def _flatten(model: Any) -> Any:
     side = next((size for size in model.inputs[0].shape[1:3] if size), 224)
     copies: dict[int, tuple[Any, Any]] = {}
 
-    def copy(layer: Any) -> Any:
+    def copied(layer: Any) -> Any:
         # What is called twice stays one layer with one set of weights.
         if id(layer) in copies:
             return copies[id(layer)][1]
@@ -102,10 +112,8 @@ def _flatten(model: Any) -> Any:
         if isinstance(part, keras.Model):
             options.pop("training", None)
             return run(part, *arguments)
-        if not isinstance(part, keras.layers.Layer):
-            return part(*arguments, **options)
         options.pop("training", None)
-        return copy(part)(*arguments, **options)
+        return copied(part)(*arguments, **options)
 
     def run(part: Any, inputs: Any) -> Any:
         if isinstance(part, keras.Sequential):
@@ -122,6 +130,8 @@ def _flatten(model: Any) -> Any:
     except (TypeError, ValueError, NotImplementedError) as error:
         raise LayerError(f"{model.name} cannot be written as one graph: {str(error).splitlines()[0]}") from error
     for old, fresh in copies.values():
+        if not isinstance(fresh, keras.layers.Layer):
+            continue
         fresh.set_weights(old.get_weights())
         if isinstance(fresh, keras.layers.Normalization) and fresh.built:
             fresh.finalize_state()
@@ -129,9 +139,15 @@ def _flatten(model: Any) -> Any:
 
 
 def _like(layer: Any) -> Any:
-    """Such a layer in float32, with weights of its own."""
+    """Such a layer in float32, with weights of its own; or such a function, without its calls."""
     import keras
 
+    if not isinstance(layer, keras.layers.Layer):
+        function = copy.copy(layer)
+        function._inbound_nodes, function._outbound_nodes = [], []
+        return function
+    if is_quantised(layer):
+        raise LayerError(f"The weights of {layer.name} are quantised: give the model as it was before model.quantize.")
     with warnings.catch_warnings():
         # Of a lambda that is written down; nobody reads it.
         warnings.simplefilter("ignore", UserWarning)
@@ -146,6 +162,13 @@ def _like(layer: Any) -> Any:
     if isinstance(layer, keras.layers.Lambda):
         return type(layer)(**config | {"function": layer.function, "output_shape": layer._output_shape})
     return type(layer).from_config(config)
+
+
+def is_quantised(layer: Any) -> bool:
+    """Whether a layer's weights are whole numbers of its own, which stand for others."""
+    import keras
+
+    return isinstance(getattr(layer, "dtype_policy", None), keras.dtype_policies.QuantizedDTypePolicy)
 
 
 def _output(flat: Any, model: Any, name: str | None) -> Any:
@@ -178,14 +201,26 @@ def _logits(flat: Any, output: Any) -> tuple[Any, str]:
 
 
 def _squash(output: Any) -> str | None:
-    """`sigmoid` or `softmax` where a tensor comes out of one that can be undone."""
+    return squash_of(output._keras_history.operation)
+
+
+def squash_of(last: Any) -> str | None:
+    """`sigmoid` or `softmax` where a layer or function ends in one that can be undone."""
     import keras
 
-    last = output._keras_history.operation
     if _is_own(last, "Softmax", "Sigmoid"):
         return type(last).__name__.lower()
     activation = getattr(last, "activation", None) if _is_own(last, "Activation", "Dense") else None
     return {keras.activations.sigmoid: "sigmoid", keras.activations.softmax: "softmax"}.get(activation)
+
+
+def _are_probabilities(output: Any) -> bool:
+    """Whether a tensor is a sigmoid or softmax handed on, or the mean of several, as of an ensemble."""
+    import keras
+
+    last = output._keras_history.operation
+    handed_on = _is_own(last, "Average", *PASSING) and all(map(_are_probabilities, keras.tree.flatten(last.input)))
+    return handed_on or _squash(output) is not None
 
 
 def _explains(output: Any) -> str:

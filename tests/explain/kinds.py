@@ -28,6 +28,11 @@ def nested(activation=None):
     )
 
 
+def functional_softmax():
+    image = keras.Input((SIZE, SIZE, 3))
+    return keras.Model(image, keras.ops.softmax(head(few(SIZE)(image))))
+
+
 def twice_nested():
     image = keras.Input((SIZE, SIZE, 3))
     return keras.Model(image, head(keras.Sequential([keras.Input((SIZE, SIZE, 3)), few(SIZE)], name="inner")(image)))
@@ -96,9 +101,10 @@ KINDS = {
     "twice nested": twice_nested,
     "softmax in the last layer": lambda: nested("softmax"),
     "softmax as a layer": softmax_layer,
+    "softmax as a function": functional_softmax,
     "mixed float16": mixed,
 }
-"""The same network, written as seven persons would."""
+"""The same network, written as eight persons would."""
 
 OTHERS = {
     "softmax in the last layer of a flat model": (lambda: flat(activation="softmax"), {}),
@@ -112,8 +118,8 @@ OTHERS = {
 
 
 def parts(model):
-    """Every layer, however deep it is nested."""
-    for layer in model.layers:
+    """Every layer, however deep it is nested, and the functions between them."""
+    for layer in getattr(model, "operations", model.layers):
         yield layer
         if isinstance(layer, keras.Model):
             yield from parts(layer)
@@ -123,7 +129,11 @@ def state(model):
     """Weights, flags and connections of every layer: what no explanation changes."""
     weights = hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
     layers = [
-        (one.name, one.trainable, one.dtype_policy.name, len(one._inbound_nodes), len(one._outbound_nodes))
+        (
+            one.name,
+            *(str(getattr(one, flag, None)) for flag in ("trainable", "dtype_policy")),
+            *map(len, (one._inbound_nodes, one._outbound_nodes)),
+        )
         for one in parts(model)
     ]
     return weights, layers, model.trainable, len(model.trainable_weights)
@@ -132,8 +142,10 @@ def state(model):
 def with_weights_of(model, source):
     """Give a model the reference's weights: the same layers in the same order, however they are nested."""
 
+    without = keras.Model | keras.layers.Dropout
+
     def weighty(part):
-        return [one for one in parts(part) if one.weights and not isinstance(one, keras.Model | keras.layers.Dropout)]
+        return [one for one in parts(part) if getattr(one, "weights", ()) and not isinstance(one, without)]
 
     for mine, other in zip(weighty(model), weighty(source), strict=True):
         mine.set_weights(other.get_weights())

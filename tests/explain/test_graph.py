@@ -298,6 +298,10 @@ def test_what_the_table_does_not_know_is_one_sentence():
         (head(pool(), dense(4, activation="relu"), dense(2)), "cannot be written"),
         (head(pool(), dense(4), dense(2)), "cannot be written"),
         (head(layers.Flatten(), dense(2)), "cannot be written"),
+        (head(pool(), dense(2, activation="softmax"), layers.Softmax()), "softmax.* after the last convolution"),
+        (keras.Model(image, head(pool(), dense(2))(image / 255)), "divide.* before the first convolution"),
+        (keras.Model(image, dense(2)(pool()(2 * tiny(32)(image)))), "multiply.* after the last convolution"),
+        (keras.Model(image, head(pool(), dense(2))(image)[:, :1]), "get_item.* after the last convolution"),
         (head(pool()), "no dense layer"),
         (
             keras.Sequential([keras.Input((32, 32, 3)), layers.Conv2D(3, 1), tiny(32), pool(), dense(2)]),
@@ -319,6 +323,10 @@ def test_what_the_table_does_not_know_is_one_sentence():
         graph.write(classifier(odd))
     with pytest.raises(EngineError, match="any size"):
         graph.write(classifier(tiny(None)))
+    quantised = classifier(few(32))
+    quantised.get_layer("logits").quantize("int8")
+    with pytest.raises(EngineError, match="logits are quantised"):
+        graph.write(quantised)
 
 
 @pytest.fixture(scope="module")

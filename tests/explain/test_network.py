@@ -143,17 +143,86 @@ def test_it_says_whether_it_explains_logits_or_outputs(steps, activation, explai
         ([], "softmax", "logits"),
         ([lambda x: keras.layers.Average()([keras.ops.softmax(x), keras.ops.softmax(2 * x)])], None, "outputs"),
         ([keras.layers.Softmax(), keras.layers.Reshape((3,))], None, "outputs"),
+        ([keras.layers.Softmax()], "softmax", "outputs"),
+        ([lambda x: keras.ops.softmax(x / 2)], None, "outputs"),
+        ([lambda x: keras.layers.Average()([keras.ops.sigmoid(x), keras.ops.sigmoid(2 * x)])], None, "outputs"),
+        ([keras.layers.Dense(1, activation="sigmoid"), keras.layers.Reshape((1,))], None, "outputs"),
+        ([keras.layers.Dense(1, activation="sigmoid"), keras.ops.sigmoid], None, "outputs"),
+        ([lambda x: keras.ops.exp(x) / keras.ops.sum(keras.ops.exp(x), -1, keepdims=True)], None, "outputs"),
     ],
-    ids=["sigmoids", "sigmoids by a function", "softmax", "the mean of two", "softmax, reshaped"],
+    ids=[
+        "sigmoids",
+        "sigmoids by a function",
+        "softmax",
+        "the mean of two",
+        "softmax, reshaped",
+        "softmax of softmax",
+        "softmax at a temperature",
+        "the mean of two rows of sigmoids",
+        "one sigmoid, reshaped",
+        "sigmoid of a sigmoid",
+        "softmax by hand",
+    ],
 )
 def test_probabilities_are_those_of_the_model(steps, activation, explains):
     model = _ends_in(*steps, activation=activation)
     explainer = Explainer(model)
     found = explainer(PICTURES[0])
     expected = np.asarray(model(found.seen[None].astype("float32"), training=False))[0]
+    expected = expected if len(expected) > 1 else np.array([1 - expected[0], expected[0]])
     assert explainer.explains == explains
     assert np.allclose(found.probabilities, expected, rtol=1e-3, atol=1e-6)
     assert np.allclose(explainer.probabilities(PICTURES[0]), expected, rtol=1e-3, atol=1e-6)
+
+
+def _with(before=None, behind=None):
+    """An EfficientNet with a step in front of it, or behind its head, that is no layer."""
+    image = x = keras.Input((SIZE, SIZE, 3))
+    logits = head(few(SIZE)(before(x) if before else x))
+    return keras.Model(image, behind(logits) if behind else logits)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: _with(before=lambda x: x / 127.5 - 1),
+        lambda: _with(behind=lambda x: x[:, 1:]),
+        lambda: _with(behind=lambda x: keras.ops.softmax(keras.ops.softmax(5 * x))),
+        lambda: _with(behind=lambda x: keras.ops.softmax(keras.layers.Softmax()(x))),
+    ],
+    ids=["pixels", "two of three", "a temperature", "softmax of softmax"],
+)
+def test_no_step_of_an_efficientnet_is_left_out(model):
+    model = model()
+    found = Explainer(model)(PICTURES[0])
+    expected = np.asarray(model(found.seen[None].astype("float32"), training=False))[0]
+    values = found.probabilities if expected.sum() == pytest.approx(1) else found.logits
+    assert np.allclose(values, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_layers_that_were_called_in_another_model_too_are_those_of_this_one():
+    layers = [
+        keras.layers.Conv2D(4, 3, strides=4, activation="relu", name="conv"),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(3, activation="softmax"),
+    ]
+    first = keras.Sequential([keras.Input((SIZE, SIZE, 3)), *layers])
+    image = x = keras.Input((SIZE, SIZE, 3))
+    for layer in layers:
+        x = layer(x)
+    model = keras.Model(image, x)
+    before, found, other = state(model), Explainer(model)(PICTURES[0]), Explainer(first)(PICTURES[0])
+    assert state(model) == before
+    assert np.allclose(found.logits, other.logits, rtol=1e-5)
+    assert np.allclose(found.maps["hires_cam"]["conv"], other.maps["hires_cam"]["conv"], rtol=1e-5)
+
+
+def test_quantised_weights_are_one_sentence():
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3), keras.layers.Flatten()])
+    model.add(keras.layers.Dense(2, name="logits"))
+    model.layers[-1].quantize("int8")
+    with pytest.raises(LayerError, match=r"^The weights of logits are quantised: give the model as it was before"):
+        network_of(model)
 
 
 @pytest.mark.parametrize("nested", [False, True])
