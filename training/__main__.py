@@ -223,13 +223,10 @@ def _tune(asked: argparse.Namespace) -> int:
 def _evaluate(asked: argparse.Namespace) -> int:
     place = resolve(asked.name)
     import_keras()
-    from training.evaluate import evaluate
+    from training.evaluate import evaluate, seen_by
 
     run = load(place)
-    seen = run.card.preprocessing
-    size = seen.get("source_size") or run.input_size
-    parts = {"shares": run.card.data.get("shares"), "subset": run.card.data.get("subset", False)}
-    split = data.load(asked.data, asked.split, run.labels, size, seen.get("fit", "crop"), **parts)
+    split = data.load(asked.data, asked.split, **seen_by(run.card))
     found = evaluate(run.model, split, run.card).summary()
     if asked.save:
         if not (place / "card.json").is_file():

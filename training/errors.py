@@ -39,7 +39,7 @@ from explain import Explainer
 from explain.agreement import agreement
 from explain.methods import DEFAULT
 from training import data, tables, views
-from training.evaluate import Evaluation, evaluate
+from training.evaluate import Evaluation, evaluate, seen_by
 from training.recipe import TrainingError
 
 PAIR = ("sgd", "adam")
@@ -67,7 +67,8 @@ def analyse(
         The content of summary.json.
 
     Raises:
-        TrainingError: if the task has no shipped pair, its runs have different labels, or the data cannot be used.
+        TrainingError: if the task has no shipped pair, its runs have different labels or other pictures of the split,
+            or the data cannot be used.
         ModelError: if a run cannot be loaded.
     """
     answers = _answers(task, source, split, checkpoints, say)
@@ -170,17 +171,18 @@ def _answers(
         raise TrainingError(f"{task} has no trained run called {' and none called '.join(missing)}: there is no pair.")
     names = [*PAIR, *(run for run in names if run not in PAIR)]
     answers: dict[str, _Answers] = {}
-    splits: dict[tuple[int, str], data.Split] = {}
+    splits: dict[str, data.Split] = {}
     for name in names:
         run = models.load(f"{task}/{name}", checkpoints)
         if answers and run.labels != next(iter(answers.values())).run.labels:
             raise TrainingError(f"The runs {names[0]} and {name} of {task} have different labels.")
-        seen = run.card.preprocessing
-        kept = seen.get("source_size") or run.input_size, seen.get("fit", "crop")
-        if kept not in splits:
-            splits[kept] = data.load(source, split, run.labels, *kept)
-        answers[name] = _Answers(run, splits[kept], evaluate(run.model, splits[kept], run.card))
-        say(f"{task}/{name}: accuracy {answers[name].found.accuracy:.4f} (n {len(splits[kept])})")
+        seen = seen_by(run.card)
+        key = json.dumps(seen, sort_keys=True)
+        pictures = splits[key] = splits.get(key) or data.load(source, split, **seen)
+        if answers and pictures.sha256 != next(iter(splits.values())).sha256:
+            raise TrainingError(f"The runs {names[0]} and {name} of {task} have different shares of the pictures.")
+        answers[name] = _Answers(run, pictures, evaluate(run.model, pictures, run.card))
+        say(f"{task}/{name}: accuracy {answers[name].found.accuracy:.4f} (n {len(pictures)})")
     return answers
 
 

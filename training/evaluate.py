@@ -69,6 +69,17 @@ class Evaluation:
         return found
 
 
+def seen_by(card: Card) -> dict[str, Any]:
+    """How a run has learned to see pictures, for `training.data.load`; shares of the training pictures are its own."""
+    return {
+        "labels": card.labels,
+        "size": card.preprocessing.get("source_size") or card.input_size,
+        "fit": card.preprocessing.get("fit", "crop"),
+        "shares": card.data.get("shares"),
+        "subset": card.data.get("subset", False),
+    }
+
+
 def evaluate(model: Any, split: data.Split, recipe: Recipe | Card, batch: int = 64) -> Evaluation:
     """Run a model over a split, without augmentation; of the recipe or card only the input size counts."""
     return evaluate_views(model, views.plain(split.pictures, recipe.input_size), split.labels, batch, threads())

@@ -171,3 +171,19 @@ def test_runs_with_other_labels_are_not_compared(checkpoints, hub_folder, tmp_pa
     replace(Card.read(card), labels=("dog", "cat")).write(card)
     with pytest.raises(TrainingError, match="sgd and adam of made have different labels"):
         errors.analyse("made", str(hub_folder), "test", tmp_path / "out", tmp_path, say=lambda _: None)
+
+
+def test_a_share_of_the_training_pictures_is_the_runs_own_and_must_be_that_of_both(checkpoints, tmp_path):
+    source, said = tmp_path / "data", []
+    studies.write_parquet(
+        source / "train-0.parquet", studies.rows_of((20, 20)), studies.features_of(label=studies.LABELS)
+    )
+    shutil.copytree(checkpoints, tmp_path, dirs_exist_ok=True)
+    for name, share in (("sgd", 0.5), ("adam", 0.4)):
+        card = tmp_path / "made" / name / "card.json"
+        replace(Card.read(card), data={"shares": {"test": share}}).write(card)
+    with pytest.raises(TrainingError, match="sgd and adam of made have different shares of the pictures"):
+        errors.analyse("made", str(source), "test", tmp_path / "out", tmp_path, said.append)
+    pictures = data.load(str(source), "test", studies.LABELS, 32, shares={"test": 0.5})
+    assert 0 < len(pictures) < 40
+    assert said[0].endswith(f"(n {len(pictures)})")
