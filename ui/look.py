@@ -16,6 +16,8 @@ from ui.viewer.payload import Payload
 from ui.viewer.streamlit import viewer
 
 LOADING = "Loading the two networks"
+PASSING = "parallax-message parallax-passing"
+"""The style of what is said of one moment, not of what is shown."""
 
 
 def page() -> None:
@@ -28,14 +30,17 @@ def page() -> None:
         task, names = _choose_runs()
         method = _choose_method()
         download = st.empty()
-        message = st.empty()
+        message, passing = st.empty(), st.empty()
     # What was just waited for may have given way to another visitor's runs already: then it is loaded while this waits.
     waited = st.session_state.pop("waited_for", None) == names
     ready = warm_up.over() and (waited or runs.at_hand(names))
     usable, unusable = runs.usable(names) if ready else ([], [])
     # Without networks there is still the photograph as they will see it.
-    photograph, shown, refused = _look(task, usable, names[0], method, message)
-    _say(message, [refused, *unusable])
+    photograph, shown, refused = _look(task, usable, names[0], method, passing)
+    _say(message, unusable)
+    _say(passing, [*st.session_state["strange"], refused], PASSING)
+    if ready:
+        st.session_state["strange"] = []
     _download(download, photograph, shown)
     _show(photograph, shown, "" if ready else LOADING)
     if not ready:
@@ -108,7 +113,7 @@ def _look(
 
     def say(number: int, length: int) -> None:
         # Writing is also where Streamlit ends the run of somebody who has gone, or wants something else by now.
-        place.html(f'<p role="status" class="parallax-message">Number {number} of {length} in the queue</p>')
+        place.html(f'<p role="status" class="{PASSING}">Number {number} of {length} in the queue</p>')
 
     refused = ""
     asked = st.query_params.get("photo") or None
@@ -167,10 +172,19 @@ def _choose_runs() -> tuple[str, list[str]]:
         task = frame.choose_task(label_visibility="visible", width="stretch")
         names = [name.split("/")[1] for name in runs.runs_of(task)] + list(bring.kept())
         _keep_both()
+        st.session_state.setdefault("strange", _strange(names))
         left = frame.choose("left", "Left", names, named=bring.title)
         right = frame.choose("right", "Right", names, min(1, len(names) - 1), named=bring.title)
         st.session_state["sides"] = {"left": left, "right": right}
     return task, list(dict.fromkeys(bring.full_name(task, name) for name in (left, right)))
+
+
+def _strange(names: list[str]) -> list[str]:
+    """A sentence about each run that the address names and that is not here."""
+    known = {*names, *map(bring.title, names)}
+    asked = dict.fromkeys(st.query_params.get(side, "") for side in ("left", "right"))
+    again = " A model of your own has to be brought again." if bring.allowed() else ""
+    return [f"The run that the address names is not here: {run}.{again}" for run in asked if run and run not in known]
 
 
 def _keep_both() -> None:
@@ -192,10 +206,12 @@ def _choose_method() -> str:
 # -- What is drawn -------------------------------------------------------------------------------------------
 
 
-def _say(place: Any, sentences: list[str]) -> None:
+def _say(place: Any, sentences: list[str], kind: str = "parallax-message") -> None:
     text = " ".join(html.escape(sentence) for sentence in sentences if sentence)
     if text:
-        place.html(f'<p role="alert" class="parallax-message">{text}</p>')
+        # The turn tells the page that the same was said once more, of the next file.
+        turn = st.session_state["turn"]
+        place.html(f'<p role="alert" class="{kind}" data-turn="{turn}">{text}</p>')
     else:
         place.empty()
 

@@ -98,7 +98,8 @@ def test_strange_words_in_the_address_give_the_default(look):
     tab.at("top")
     for run in ("SGD", "Adam"):
         expect(tab.evidence(run)).to_have_attribute("aria-label", re.compile("^Evidence for cat at layer top"))
-    expect(tab.alert).to_have_text("The photograph that the address names is not here: this is chelsea.")
+    expect(tab.alert).to_contain_text("The photograph that the address names is not here: this is chelsea.")
+    expect(tab.alert).to_contain_text("The run that the address names is not here: <b>.")
     expect(tab.page).not_to_have_url(re.compile("photo="))
 
 

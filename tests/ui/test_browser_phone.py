@@ -32,8 +32,11 @@ def test_nothing_sticks_out(look):
     # The buttons take two lines, so that the evidence begins in the upper third.
     tops = {tab.button(name).bounding_box()["y"] for name in ("Upload", "Camera", "Runs", "Bring", "Numbers")}
     assert len({round(top) for top in tops}) == 2
+    place = tab.evidence("SGD").bounding_box()
     tab.upload("text.jpg", b"words")
     expect(tab.alert).to_be_visible()
+    # A refused file moves nothing.
+    assert tab.evidence("SGD").bounding_box() == place
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.testing.v1 import AppTest
 
-from ui import runs, samples, shown
+from ui import bring, runs, samples, shown
 from ui.shown import Photograph
 
 PAGE = Path(__file__).parents[2] / "ui" / "navigation.py"
@@ -85,6 +85,26 @@ def test_the_choice_of_runs_calls_them_what_the_page_does_and_knows_both_names(m
     assert right.value == "sgd-seed1"
     assert right.options[:2] == ["SGD", "Adam"]
     assert "SGD seed 1" in right.options
+
+
+def test_an_address_whose_run_is_not_here_says_so_once(monkeypatch):
+    monkeypatch.setattr(runs, "at_hand", lambda names: True)
+    monkeypatch.setattr(runs, "usable", lambda names: ([], []))
+    visitor = AppTest.from_file(PAGE, default_timeout=120)
+    visitor.query_params |= {"left": "<b>", "right": "SGD seed 1"}
+    visitor.run()
+    missing = "The run that the address names is not here: &lt;b&gt;."
+    assert _said(visitor) == [f"{missing} A model of your own has to be brought again."]
+    visitor.run()
+    assert _said(visitor) == []
+    # Who chooses another task leaves the runs of the last one, and knows it.
+    visitor.selectbox(key="task").select("food101").run()
+    assert visitor.selectbox(key="right").value == "adam"
+    assert _said(visitor) == []
+    monkeypatch.setenv(bring.SETTING, "0")
+    stranger = AppTest.from_file(PAGE, default_timeout=120)
+    stranger.query_params["left"] = "<b>"
+    assert _said(stranger.run()) == [missing]
 
 
 def test_a_session_keeps_a_few_photographs(app):
@@ -222,4 +242,4 @@ def test_the_server_keeps_no_file_that_was_handed_over(app, monkeypatch):
 def _said(app) -> list[str]:
     """What stands in the place for messages."""
     bodies = [element.proto.body for element in app.get("html")]
-    return [found[1] for body in bodies if (found := re.search(r'class="parallax-message">(.*)</p>', body))]
+    return [found[1] for body in bodies if (found := re.search(r'class="parallax-message\b.*?>(.*)</p>', body))]
