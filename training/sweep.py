@@ -7,7 +7,10 @@ command goes on with a sweep that was stopped. Only cards and histories are kept
 
 import hashlib
 import multiprocessing
+import os
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -18,8 +21,10 @@ from models import Card, ModelError
 from models.quiet import import_keras
 from models.store import WEIGHTS
 from training import studies
+from training.job import shorten
 from training.recipe import Plan, Recipe, TrainingError
-from training.sources import rows_of, with_classes
+from training.sources import find, rows_of, with_classes
+from training.start import weights_file
 
 Train = Callable[..., None]
 
@@ -91,15 +96,25 @@ def chosen(recipe: Recipe, patterns: Sequence[str]) -> dict[str, Plan]:
     return plans
 
 
-def in_a_process(recipe: Recipe, run: str, plan: Plan, *rest: Any) -> None:
+def in_a_process(
+    recipe: Recipe, run: str, plan: Plan, source: str, weights: str, place: Path, epochs: int | None, test: bool
+) -> None:
     """Train one run in a new process, so that its memory is its own and a kill for memory ends nothing else.
+
+    It ends with the process that began it, however that ends.
 
     Raises:
         TrainingError: if the training fails or its process ends.
     """
+    # What no run can begin with takes no process for each of two hundred.
+    shorten(recipe.of(plan).stages, epochs)
+    find(source)
+    if weights not in ("imagenet", "random"):
+        weights_file(weights)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(theirs, recipe, run, plan, *rest))
+    asked = recipe, run, plan, source, weights, place, epochs, test
+    process = context.Process(target=_child, args=(theirs, *asked), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -113,15 +128,23 @@ def in_a_process(recipe: Recipe, run: str, plan: Plan, *rest: Any) -> None:
 
 
 def _child(pipe: Any, *asked: Any) -> None:
+    # Ctrl-C reaches both: the process that began this one ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import_keras()
     try:
         train_one(*asked)
     except (TrainingError, ModelError) as error:
         pipe.send(str(error))
-    except KeyboardInterrupt:
-        pipe.close()
     else:
         pipe.send(None)
+
+
+def _end_with_parent() -> None:
+    """End this process once the one that began it has ended, killed perhaps."""
+    parent: Any = multiprocessing.parent_process()
+    parent.join()
+    os._exit(1)
 
 
 def train_one(

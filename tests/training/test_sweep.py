@@ -3,6 +3,11 @@
 import csv
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 from dataclasses import replace
 
 import keras
@@ -233,8 +238,47 @@ def test_a_process_tells_why_it_failed(recipe, tmp_path, monkeypatch):
     # A process has it in a third of the time that TensorFlow takes.
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     run, plan = next(iter(recipe.plans.items()))
-    with pytest.raises(TrainingError, match="There is no data folder nowhere"):
-        sweep.in_a_process(recipe, run, plan, "nowhere", "random", tmp_path / "run", None, False)
+    with pytest.raises(TrainingError, match="A seed is a whole number"):
+        sweep.in_a_process(recipe, run, replace(plan, seed=-1), str(tmp_path), "random", tmp_path / "run", None, False)
+
+
+@pytest.mark.parametrize(
+    ("source", "weights", "epochs", "sentence"),
+    [
+        ("nowhere", "random", None, "no data folder nowhere"),
+        (".", "nothing.h5", None, "no weights file nothing.h5"),
+        (".", "random", 0, "at least one epoch"),
+    ],
+)
+def test_what_no_run_can_begin_with_takes_no_process(recipe, tmp_path, monkeypatch, source, weights, epochs, sentence):
+    monkeypatch.setattr(sweep, "multiprocessing", None)
+    run, plan = next(iter(recipe.plans.items()))
+    with pytest.raises(TrainingError, match=sentence):
+        sweep.in_a_process(recipe, run, plan, source, weights, tmp_path / "run", epochs, False)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_trains_on_once_its_sweep_has_ended(data, tmp_path, sent):
+    words = ["sweep", "cifar100", "--runs", "cnn1-32", "--data", str(data), "--out", str(tmp_path), "--epochs", "99999"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training", *words],
+        env=os.environ | {"KERAS_BACKEND": "jax"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        assert process.stdout
+        assert any("60 pictures to train on" in line for line in process.stdout)
+        process.send_signal(sent)
+        # What trains on holds the pipe open.
+        process.communicate(timeout=60)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == (2 if sent == signal.SIGINT else -sent)
 
 
 def test_caltechs_sizes_run_on_any_class_folders_with_the_loss_in_its_parts(twins, tmp_path):
