@@ -34,7 +34,9 @@ class Evaluation:
         logits = self.logits.astype("float64")
         if logits.shape[1] == 1:
             logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
-        return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+        # Of a training that diverged they are no numbers, and its loss says so.
+        with np.errstate(invalid="ignore"):
+            return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
 
     @property
     def predicted(self) -> np.ndarray:

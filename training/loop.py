@@ -1,5 +1,6 @@
 """Train one run of a recipe, epoch by epoch, so that a kill loses at most the epoch under way."""
 
+import math
 import os
 import random
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from models.graphs import build, copy_weights
 from training import data, progress, records, sources, state, stretches
 from training.evaluate import evaluate
 from training.job import Job, shorten
-from training.recipe import Plan, Recipe, TrainingError
+from training.recipe import Diverged, Plan, Recipe, TrainingError
 from training.setup import Setup
 from training.stages import Trained
 from training.start import start
@@ -47,6 +48,7 @@ def train(
 
     Raises:
         TrainingError: if data, weights or the state file are not usable, or the disk is full.
+        Diverged: if the loss is no number any more; what was saved before stays.
     """
     if not 0 <= plan.seed < 2**32:
         raise TrainingError(f"A seed is a whole number from 0 to 4294967295, and {plan.seed} is not.")
@@ -132,6 +134,11 @@ def _run_stages(
                 state.load(model, job.out, done)
             for epoch in range(max(first, done), last):
                 history.append(trained.epoch(epoch))
+                if not all(math.isfinite(history[-1][name]) for name in ("loss", "val_loss")):
+                    raise Diverged(
+                        f"{job.recipe.task}/{job.run} diverged in epoch {epoch + 1}: its loss is no number any more, "
+                        f"and a learning rate below {job.plan.optimizer.rate:g} may help."
+                    )
                 state.write_history(job.out, history)
                 ran = stretches.lengthen(ran, job)
                 state.save(model, job.out, epoch + 1, job.settings, ran)

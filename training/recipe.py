@@ -9,6 +9,10 @@ class TrainingError(Exception):
     """A training that cannot be done as asked; the message is one plain sentence for a person."""
 
 
+class Diverged(TrainingError):
+    """A training whose loss has become infinite, or no number."""
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """Random views of a training picture, as in Keras' ImageDataGenerator, and cutout.

@@ -5,6 +5,7 @@ import json
 import math
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from models.store import sha256
 from training import sources, tables
 from training.job import shorten
 from training.loop import train
-from training.recipe import Plan, Recipe, TrainingError
+from training.recipe import Diverged, Plan, Recipe, TrainingError
 from training.setup import Setup
 from training.start import weights_file
 
@@ -72,9 +73,10 @@ def tune(
             continue
         trial = replace(plan, optimizer=replace(plan.optimizer, rate=rate), steps=steps or plan.steps)
         say(f"{recipe.task}/{run} at {rate:g}")
-        with tempfile.TemporaryDirectory() as folder:
+        found = {"accuracy": math.nan, "loss": math.nan}
+        with tempfile.TemporaryDirectory() as folder, suppress(Diverged):
             card = train(recipe, run, trial, source, weights, Path(folder), epochs=epochs, say=say, setup=setup)
-        found = card.results["validation"]
+            found = card.results["validation"]
         rows.append(
             {
                 "run": run,

@@ -1,6 +1,7 @@
 """A training is decided by its seed, and by nothing else but what its recipe says."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from training import stages
 from training.evaluate import Evaluation
 from training.job import shorten
 from training.objective import prepare
-from training.recipe import Plan, Stage, TrainingError
+from training.recipe import Diverged, Optimizer, Plan, Stage, TrainingError
 
 
 def test_the_history_has_every_epoch_and_the_card_its_best(whole):
@@ -83,6 +84,14 @@ def test_a_constant_rate_fewer_steps_than_a_pass_and_a_batch_of_its_own(training
     assert len(run.batches) == 2
     assert run.card.training["steps_per_epoch"] == 1
     assert run.card.training["batch_size"] == 4
+
+
+def test_a_training_that_diverges_says_so_and_replaces_nothing(training, whole):
+    shutil.copytree(whole.out, training.out)
+    before = {file.name: file.read_bytes() for file in training.out.iterdir()}
+    with pytest.raises(Diverged, match=r"made/steady diverged in epoch 1: .* below 1e\+30 may help"):
+        training(studies.recipe(stages=(Stage(2),)), "steady", optimizer=Optimizer("SGD", 1e30, schedule="constant"))
+    assert {file.name: file.read_bytes() for file in training.out.iterdir()} == before
 
 
 def rates_of(recipe, plan: Plan, stage: Stage, steps: int) -> list[float]:
