@@ -94,31 +94,31 @@ def _names(text: str) -> list[str]:
 
 
 def _explain(asked: argparse.Namespace) -> int:
+    from explain.explainer import check_engine
+
     say = _silent if asked.json else _say
+    methods = _methods(asked)
+    check_methods(methods)
+    check_engine(asked.engine)
     paths = [Path(image) for image in asked.images]
     # What cannot be read is told before anything slow begins; the other photographs are explained all the same.
     unreadable = [path for path in paths if not _readable(path)]
     paths = [path for path in paths if path not in unreadable]
     if not paths:
         return 2
-    methods = _methods(asked)
-    check_methods(methods)
     explainers, runs = _load(asked, say)
+    from explain.render import percent
+
     taken: set[str] = set()
     for number, path in enumerate(paths, 1):
         folder = _free_folder(asked.out, path, set(runs), taken)
         found = _explain_one(path, folder, asked.target, methods, asked.anatomy, explainers, runs)
-        answers = ", ".join(f"{name} {one.top} {_percent(one.probabilities.max())}" for name, one in found.items())
+        answers = ", ".join(f"{name} {one.top} {percent(one.probabilities.max())}" for name, one in found.items())
         say(f"{number} of {len(paths)}  {path.name}: {answers}  -> {folder}")
         if asked.json:
             line = {"image": str(path), "out": str(folder), "predictions": _predictions(found)}
             print(json.dumps(line, ensure_ascii=False), flush=True)
     return 2 if unreadable else 0
-
-
-def _percent(probability: float) -> str:
-    """Never rounded up to certainty, as on the page."""
-    return "> 99.9%" if probability > 0.9995 else f"{probability:.1%}"
 
 
 def _readable(path: Path) -> bool:
@@ -191,6 +191,12 @@ def _explain_one(
             )
     asked = {"targets": wanted, "methods": methods}
     found = {name: one(picture, **asked, progress=_progress(name)) for name, one in explainers.items()}
+    for name, one in found.items():
+        if not np.isfinite(one.logits).all():
+            raise ExplainError(
+                f"What {name} says of {path.name} is no number: its training diverged, or an activation overflows; "
+                "take an earlier checkpoint."
+            )
     anatomies = {
         name: {block: one.anatomy(picture, block, wanted[0]) for block in blocks} for name, one in explainers.items()
     }

@@ -31,6 +31,12 @@ MOST_SIDE_BY_SIDE = 4
 """Photographs of a batch that go through an engine at the same time; it bounds the memory of a batch."""
 
 
+def check_engine(name: str) -> None:
+    """Raises EngineError, which names all engines, if this is none."""
+    if name not in ENGINES:
+        raise EngineError(f"There is no engine {name!r}; the engines are: {', '.join(ENGINES)}.")
+
+
 class Explainer:
     """Explains one classifier; safe to call from several threads.
 
@@ -66,6 +72,7 @@ class Explainer:
         threads: int | None = None,
         graphs: Graphs | None = None,
     ) -> None:
+        check_engine(engine)
         photo.check(fit, source_size)
         if threads is not None and threads < 1:
             raise EngineError(f"A call has at least one thread, not {threads}.")
@@ -371,8 +378,6 @@ def _choose(layers: tuple[Layer, ...], names: Sequence[str] | None) -> tuple[Lay
 def _engine(
     name: str, network: Network, layers: tuple[Layer, ...], threads: int | None, graphs: Graphs
 ) -> tuple[str, Engine]:
-    if name not in ENGINES:
-        raise EngineError(f"There is no engine {name!r}; the engines are: {', '.join(ENGINES)}.")
     if name != "tensorflow":
         from explain.engine_openvino import OpenVinoEngine
 

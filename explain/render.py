@@ -281,7 +281,7 @@ def _draw_side(sheet: _Sheet, seen: np.ndarray, photo: str, rows: Sequence[Row])
         y += 36
         for label, probability in row.predictions[:_MOST_LABELS]:
             sheet.text((x, y), label, 19, width=_SIDE - 100)
-            sheet.text((x + _SIDE, y), f"{probability:.1%}".replace("%", " %"), 19, anchor="ra")
+            sheet.text((x + _SIDE, y), percent(probability), 19, anchor="ra")
             sheet.draw.rectangle((x, y + 27, x + _SIDE - 1, y + 31), sheet.fill)
             if round(_SIDE * probability) >= 1:
                 sheet.draw.rectangle((x, y + 27, x + round(_SIDE * probability) - 1, y + 31), colour)
@@ -388,6 +388,13 @@ def _draw_key(sheet: _Sheet, y: int, signed: bool) -> None:
     )
     for line, words in enumerate(notes):
         sheet.text((_MARGIN, y + 60 + 23 * line), words, 16, sheet.quiet)
+
+
+def percent(probability: float) -> str:
+    """A probability 0..1 with one decimal, as on the page: 97.1 %, and never certain, > 99.9 % or < 0.1 %."""
+    if probability > 0.9995:
+        return "> 99.9 %"
+    return "< 0.1 %" if probability < 0.0005 else f"{100 * probability:.1f} %"
 
 
 def _minus(number: str) -> str:

@@ -188,6 +188,15 @@ def test_a_sheet_holds_both_runs_in_their_colours():
     assert rgb("#123456") in colours_of(own)
 
 
+def test_no_answer_on_a_sheet_is_certain(monkeypatch):
+    words = []
+    monkeypatch.setattr(render._Sheet, "text", lambda sheet, at, line, *_, **__: words.append(line))
+    answers = [("cat", 1.0), ("dog", 0.99949), ("wolf", 0.0004)]
+    sheet(Row("SGD", tuple(answers), run("SGD").maps))
+    at = words.index("cat")
+    assert words[at : at + 6] == ["cat", "> 99.9 %", "dog", "99.9 %", "wolf", "< 0.1 %"]
+
+
 def test_a_sheet_shows_the_maps_where_overlay_draws_them():
     single = run("SGD")
     image = np.asarray(sheet(single, signed=True, cells="native")).astype(int)
