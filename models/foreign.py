@@ -225,7 +225,8 @@ def _shapes(model: Any) -> Iterator[tuple[int, ...]]:
     """Shapes of what flows through a network for one picture, open sides taken as 224."""
     import keras
 
-    for layer in model.layers:
+    # Not its layers alone: keras.ops.tile is none.
+    for layer in getattr(model, "operations", model.layers):
         if isinstance(layer, keras.Model):
             yield from _shapes(layer)
         for tensor in keras.tree.flatten(getattr(layer, "output", None)):

@@ -4,10 +4,13 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from models import foreign, graphs
 from models.card import Card
@@ -96,13 +99,16 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def save(model: Any, card: Card, folder: Path) -> Card:
+def save(model: Any, card: Card, folder: Path, measure: Callable[[Any], dict[str, Any]] | None = None) -> Card:
     """Write weights (float16, no optimizer state) and card.
 
-    The fingerprint is that of the weights as stored: rounded to float16 and loaded again into a fresh graph.
+    Fingerprint and results are those of the weights as stored: rounded to float16 and loaded again into a fresh graph.
+
+    Args:
+        measure: what finds results of that graph, to stand before those that the card has.
 
     Returns:
-        The card with sha256 and fingerprint filled in.
+        The card with sha256, fingerprint and results filled in.
 
     Raises:
         OSError: if the disk is full; what was there before stays.
@@ -116,7 +122,9 @@ def save(model: Any, card: Card, folder: Path) -> Card:
     fresh.save_weights(unfinished)
     _halve(unfinished)
     fresh.load_weights(unfinished)
-    card = replace(card, sha256=sha256(unfinished), fingerprint=fingerprint(fresh, card.input_size))
+    results = (measure(fresh) if measure else {}) | card.results
+    found = fingerprint(fresh, card.input_size)
+    card = replace(card, sha256=sha256(unfinished), fingerprint=found, results=results)
     unfinished.replace(folder / WEIGHTS)
     card.write(folder / "card.json")
     return card
@@ -189,7 +197,9 @@ def _load_keras(path: Path) -> Run:
     given: Any = getattr(model, "output_shape", None)
     picture = isinstance(seen, tuple) and len(seen) == 4 and seen[3] == 3 and seen[1] == seen[2]
     if not picture or not isinstance(given, tuple) or len(given) != 2 or not given[1]:
-        raise ModelError(f"{path.name} is no classifier: it must take one square picture and give one row of numbers.")
+        raise ModelError(
+            f"{path.name} is no classifier: it must take one square colour picture and give one row of numbers."
+        )
     size, units = seen[1] or 224, int(given[1])
     model.trainable = False
     labels, weights = _labels(path, max(2, units)), path / WEIGHTS if path.is_dir() else path
@@ -209,7 +219,7 @@ def _labels(path: Path, count: int) -> tuple[str, ...]:
 
 
 def _halve(path: Path) -> None:
-    """Rewrite a weights file with every float32 array as float16, compressed."""
+    """Rewrite a weights file with every float32 array whose numbers fit as float16, compressed."""
     import h5py
 
     half = path.with_suffix(".half")
@@ -222,9 +232,8 @@ def _halve(path: Path) -> None:
                 return
             array = item[()]
             packing = {"compression": "gzip", "compression_opts": 9, "shuffle": True} if array.size > 1000 else {}
-            target.create_dataset(
-                place, data=array.astype("float16" if array.dtype == "float32" else array.dtype), **packing
-            )
+            fits = array.dtype == "float32" and not np.abs(array).max(initial=0) > np.finfo("float16").max
+            target.create_dataset(place, data=array.astype("float16") if fits else array, **packing)
 
         source.visititems(copy)
     half.replace(path)

@@ -145,11 +145,18 @@ def described(*layers, side: int = SIZE) -> dict:
     return keras.saving.serialize_keras_object(small(*layers, side=side))
 
 
+def tiled(times: int) -> dict:
+    image = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.ops.tile(image, (1, 1, 1, times)))
+    return keras.saving.serialize_keras_object(keras.Model(image, x))
+
+
 ABSURD = {
     "weights; 150,000,000 are the most": wide,
     "maps of 90,000 x 90,000; 1,024 is the most": lambda: described(keras.layers.ReLU(), side=90_000),
     "maps of 28,800 x 28,800; 1,024 is the most": lambda: described(keras.layers.UpSampling2D(900)),
     "numbers; 33,554,432 are the most": lambda: described(keras.layers.Flatten(), keras.layers.RepeatVector(90_000)),
+    "a layer of 276,480,000 numbers": lambda: tiled(90_000),
 }
 
 
