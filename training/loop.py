@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from models import Card, save
-from models.graphs import build, copy_weights
+from models.graphs import build
 from training import data, progress, records, sources, state, stretches
 from training.evaluate import evaluate
 from training.job import Job, shorten
@@ -76,12 +76,12 @@ def train(
                 # Only now: what was trained before is worth more than a command that cannot begin.
                 state.clear(out)
             history, ran = _run_stages(model, job, setup, board, say)
-        if setup.mixed or setup.all_devices:
-            # What is saved is what anybody will load: on one device, in float32.
-            trained, model = model, _build(recipe)
-            copy_weights(trained, model)
-        found = evaluate(model, validation, recipe)
-        card = save(model, card_of(job, history, ran, found), out)
+        card = save(
+            model,
+            card_of(job, history, ran),
+            out,
+            lambda kept: {"validation": evaluate(kept, validation, recipe).summary()},
+        )
     except OSError as error:
         state.clear_unfinished(out)
         # HDF5 gives its whole log as the reason, so the number decides.
@@ -90,7 +90,7 @@ def train(
             f"{out} cannot be written ({reason}); what was saved before is kept, and --resume goes on from there."
         ) from error
     state.finish(out)
-    say(f"{card.name}: validation accuracy {found.accuracy:.4f}, written to {out}")
+    say(f"{card.name}: validation accuracy {card.results['validation']['accuracy']:.4f}, written to {out}")
     return card
 
 
@@ -100,15 +100,11 @@ def load(source: str, split: str, recipe: Recipe) -> data.Split:
     return data.load(source, split, recipe.labels, size, recipe.fit, shares=recipe.shares, subset=recipe.subset)
 
 
-def _build(recipe: Recipe) -> Any:
-    return build(recipe.architecture, recipe.input_size, recipe.units, recipe.dropout, recipe.head_norm)
-
-
 def begin(recipe: Recipe, plan: Plan, weights: str) -> tuple[Any, dict[str, str]]:
     """The network that the first epoch starts from, and what the card says of its base weights."""
     # What Keras draws, it draws from Python's generator; its own function for this would import TensorFlow as well.
     random.seed(plan.seed)
-    model = _build(recipe)
+    model = build(recipe.architecture, recipe.input_size, recipe.units, recipe.dropout, recipe.head_norm)
     return model, start(model, recipe.architecture, weights)
 
 

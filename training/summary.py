@@ -6,13 +6,12 @@ from typing import Any
 
 from models import Card
 from training import data, stretches
-from training.evaluate import Evaluation
 from training.job import Job
 from training.records import Packed
 
 
-def card_of(job: Job, history: list[dict[str, float]], ran: Sequence[dict[str, Any]], found: Evaluation) -> Card:
-    """The card of a job with this history, where it ran, and this evaluation on the validation split."""
+def card_of(job: Job, history: list[dict[str, float]], ran: Sequence[dict[str, Any]]) -> Card:
+    """The card of a job with this history and where it ran; what its weights come to is found when they are saved."""
     recipe, plan = job.recipe, job.plan
     chosen = plan.optimizer
     best = {
@@ -63,7 +62,7 @@ def card_of(job: Job, history: list[dict[str, float]], ran: Sequence[dict[str, A
         seconds=round(sum(row["seconds"] for row in history), 1),
         cpu_seconds=round(sum(row["cpu_seconds"] for row in history), 1),
         machine=stretches.machines(ran),
-        results={"validation": found.summary(), "best": best},
+        results={"best": best},
         command=f"python -m training train {recipe.task}/{job.run} --data DATA --weights "
         f"{job.weights if job.weights == 'imagenet' else Path(job.weights).name} --seed {plan.seed}"
         + (f" --epochs {len(history)}" if job.stages != recipe.stages else "")

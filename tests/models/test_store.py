@@ -100,6 +100,18 @@ def test_weights_are_stored_as_float16_and_little_is_lost(model, folder):
         assert own.dtype != "float32" or np.allclose(stored, own, rtol=1e-3, atol=1e-5)
 
 
+def test_what_float16_cannot_hold_is_stored_as_it_is(model, card, tmp_path):
+    wide = graphs.build(card.architecture, SIZE, 1)
+    graphs.copy_weights(model, wide)
+    norm = next(layer for layer in wide.layers if isinstance(layer, keras.layers.BatchNormalization))
+    gamma, beta, mean, variance = norm.get_weights()
+    norm.set_weights([gamma, beta, mean, variance + 70_000])
+    save(wide, card, tmp_path)
+    stored = load(tmp_path).model.get_layer(norm.name).get_weights()
+    assert np.array_equal(stored[3], variance + 70_000)
+    assert np.array_equal(stored[0], gamma.astype("float16"))
+
+
 def test_the_fingerprint_catches_other_weights(folder, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(folder, other)

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models import load
 from tests.training import studies
-from training import loop, state, views
+from training import data, loop, state, views
 from training.cache import Cache
+from training.evaluate import evaluate, seen_by
 from training.recipe import Recipe
 from training.setup import Setup
 
@@ -102,3 +104,10 @@ def assert_same_end(one: Training, other: Training) -> None:
     assert one.card.fingerprint == pytest.approx(other.card.fingerprint, abs=1e-6)
     assert same(one.last, other.last)
     assert {file.name for file in one.out.iterdir()} == {"card.json", "history.csv", "model.weights.h5"}
+
+
+def assert_its_own_results(run: Training) -> None:
+    """What the card says of validation is what anybody finds who loads the checkpoint."""
+    found = load(run.out)
+    pictures = data.load(str(run.source), "validation", **seen_by(found.card))
+    assert evaluate(found.model, pictures, found.card).summary() == run.card.results["validation"]

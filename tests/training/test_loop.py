@@ -9,7 +9,7 @@ import pytest
 
 from models import load
 from tests.training import studies
-from tests.training.runs import EPOCHS, assert_same_end, same
+from tests.training.runs import EPOCHS, assert_its_own_results, assert_same_end, same
 from training import stages
 from training.evaluate import Evaluation
 from training.job import shorten
@@ -36,6 +36,11 @@ def test_the_checkpoint_is_the_model_that_was_trained(whole):
     np.testing.assert_allclose(stored, trained, rtol=3e-3)
     apart = [logits - logits.mean() for logits in (stored, trained)]
     assert np.abs(apart[0] - apart[1]).max() < np.ptp(trained) / 50
+
+
+def test_the_results_are_those_of_the_checkpoint_as_it_is_stored(whole):
+    assert_its_own_results(whole)
+    assert list(whole.card.results) == ["validation", "best"]
 
 
 def test_both_optimizers_begin_with_the_same_weights_and_see_the_same_batches(whole, adam):
