@@ -34,6 +34,9 @@ def test_one_cursor_moves_through_both_charts(page, server):
         expect(cursor).to_have_attribute("aria-valuetext", re.compile(rf"^Epoch {epoch}, .*Adam {re.escape(share)}"))
         expect(page.get_by_role("img", name=re.compile("Accuracy over 3 epochs"))).to_contain_text(f"Adam {share}")
     assert len(tab.sent) == sent
+    # The last column is the result; on a tablet too it is in sight.
+    page.set_viewport_size({"width": 1024, "height": 768})
+    expect(page.get_by_role("columnheader", name="test accuracy")).to_be_in_viewport(ratio=1)
     page.reload()
     expect(cursor).to_have_value("1")
     page.get_by_role("button", name="SGD", exact=True).click()
