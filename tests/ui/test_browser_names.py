@@ -109,6 +109,12 @@ def test_the_heads_of_the_class_list_keep_off_each_other(viewer):
     assert len(boxes) == 4
     assert all(one["width"] > 0 for one in boxes)
     assert all(one["right"] < other["left"] for one, other in pairwise(boxes))
+    # Each name is whole, and ends where its numbers end.
+    names = page.locator(".px-class-head .px-cell > :last-child")
+    assert _whole(names)
+    assert names.evaluate_all("all => all.every((one) => one.scrollHeight <= one.clientHeight + 1)")
+    numbers = _boxes(page.locator(".px-class").first.locator(".px-cell"))
+    assert all(abs(name["right"] - number["right"]) < 1 for name, number in zip(_boxes(names), numbers, strict=True))
 
 
 def test_what_the_numbers_of_channels_mean_is_not_cut(viewer):
