@@ -1,6 +1,7 @@
 """A phone: everything is there, nothing sticks out, fingers hit what they aim at."""
 
 import re
+from itertools import pairwise
 
 import pytest
 from playwright.sync_api import expect
@@ -29,9 +30,19 @@ def test_nothing_sticks_out(look):
             box = locator.bounding_box()
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= 390
-    # The buttons take two lines, so that the evidence begins in the upper third.
-    tops = {tab.button(name).bounding_box()["y"] for name in ("Upload", "Camera", "Runs", "Bring", "Numbers")}
-    assert len({round(top) for top in tops}) == 2
+    # The buttons take two lines below the name, so that the evidence begins in the upper third.
+    head = [tab.page.get_by_role("heading", name="Parallax"), tab.page.get_by_role("link", name="Look")]
+    head += [tab.button(name) for name in ("Upload", "Camera", "Runs", "Bring", "Numbers")]
+    for width, lines in ((360, 3), (390, 3), (1024, 1)):
+        tab.page.set_viewport_size({"width": width, "height": 844})
+        boxes = [one.bounding_box() for one in head]
+        middles = sorted(box["y"] + box["height"] / 2 for box in boxes)
+        assert 1 + sum(below - above > 20 for above, below in pairwise(middles)) == lines, width
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    # Nor does the depth control, which stays in sight, take a third of a low window.
+    for size, stays in (((640, 360), "static"), ((390, 844), "sticky")):
+        tab.page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+        expect(tab.page.locator(".px-depth")).to_have_css("position", stays)
     place = tab.evidence("SGD").bounding_box()
     tab.upload("text.jpg", b"words")
     expect(tab.alert).to_be_visible()
@@ -49,6 +60,13 @@ def test_fingers_hit_what_they_aim_at(look):
     tab.ready("coffee")
     tab.button("signed").tap()
     expect(tab.page).to_have_url(re.compile("show=signed"))
+    channel = tab.page.get_by_role("list", name="Channels of the Adam run").get_by_role("button").nth(1)
+    channel.tap()
+    number = re.match(r"Channel (\d+):", channel.get_attribute("aria-label"))[1]
+    told = tab.page.get_by_text(re.compile(rf"^channel {number}: .* %, activation .* to "))
+    expect(told).to_be_visible()
+    # Near the finger: the photograph with the channel over it is far up.
+    assert 0 < channel.bounding_box()["y"] - told.bounding_box()["y"] < 100
     tab.button("Camera").tap()
     box = tab.button("Take Photo").bounding_box()
     assert box["x"] >= 0

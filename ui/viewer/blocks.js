@@ -1,7 +1,7 @@
 // What a block produces: the channels that carry the score, one row per run, and its gates.
 import { rankChannels } from "./field.js";
 import { blankCanvas, paint } from "./draw.js";
-import { channelText, formatSigned, layerLine, noChannelsText } from "./words.js";
+import { channelText, formatSigned, layerLine, lookedText, noChannelsText } from "./words.js";
 import { el, ring, setText } from "./parts.js";
 
 /** So many channels have room for their share beside them. */
@@ -51,8 +51,9 @@ export function blockPanel({ count, look, text }) {
       const bars = el("canvas", { class: "px-gates", role: "img" });
       const mean = el("span", { class: "px-mean" });
       const gates = el("div", { class: "px-gate" }, bars, mean);
-      const row = el("div", { class: `px-row px-hue-${run.hue}` }, el("span", { class: "px-row-name" }, ring(run.hue), el("b", { text: run.name })), list, gates);
-      return { row, list, bars, mean, gates, items: [] };
+      const told = el("span", { class: "px-told" });
+      const row = el("div", { class: `px-row px-hue-${run.hue}` }, el("span", { class: "px-row-name" }, ring(run.hue), el("b", { text: run.name }), told), list, gates);
+      return { row, told, list, bars, mean, gates, items: [] };
     });
     rows.replaceChildren(...lines.map((line) => line.row));
   }
@@ -96,7 +97,12 @@ export function blockPanel({ count, look, text }) {
     });
   }
 
-  return { node, build, draw };
+  /** Says which channel of which run is looked at; null: none. */
+  function looked(run, channel) {
+    lines.forEach(({ told }, k) => setText(told, channel && k === run ? lookedText(channel) : ""));
+  }
+
+  return { node, build, draw, looked };
 }
 
 function fillChannel(made, channel, largest, lut) {

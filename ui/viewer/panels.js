@@ -1,6 +1,6 @@
 // The squares: the photo as seen, and one per run with its prediction, its evidence and its colour key.
 import { drawKey } from "./draw.js";
-import { blankText, classText, formatNumber, formatProbability, formatSigned, mapText, seenText, sizesText } from "./words.js";
+import { blankText, classText, formatNumber, formatProbability, lookedText, mapText, seenText, sizesText } from "./words.js";
 import { el, ring, setText } from "./parts.js";
 
 /** One square with a head above and a foot below. */
@@ -65,10 +65,7 @@ export function seenPanel(text) {
   /** Says which channel lies over the photo; null: none. */
   function looked(runName, channel) {
     parts.chip.hidden = !channel;
-    if (!channel) return;
-    const share = formatSigned(channel.share * 100, 1);
-    const [low, high] = channel.range.map(formatNumber);
-    setText(parts.chip, `${runName}, channel ${channel.id}: ${share} %, activation ${low} to ${high}`);
+    if (channel) setText(parts.chip, `${runName}, ${lookedText(channel)}`);
   }
 
   return { ...parts, fill, picked, looked, note: (words) => setText(note, words) };

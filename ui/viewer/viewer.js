@@ -420,6 +420,7 @@ class Viewer {
     const { run, channel } = this.#looked ?? {};
     this.#scene.drawSeen(this.seen.canvas, channel, this.#meta.layers[this.#index]);
     this.seen.looked(this.#meta.runs[run]?.name, channel);
+    this.block.looked(run, channel);
   }
 
   /** What is blended into the panel of a run, as a text; null where nothing is. */

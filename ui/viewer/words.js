@@ -109,6 +109,12 @@ export function channelText(id, share) {
   return `Channel ${id}: ${formatSigned(share * 100, 1)} percent of what all channels say, for and against`;
 }
 
+/** What is told of a channel that is looked at. */
+export function lookedText({ id, share, range }) {
+  const [low, high] = range.map(formatNumber);
+  return `channel ${id}: ${formatSigned(share * 100, 1)} %, activation ${low} to ${high}`;
+}
+
 /** Instead of an empty row: that no channel is there to be shown, and why; without a label: none was sent. */
 export function noChannelsText(layerName, label, signed) {
   if (!label) return `The channels of ${layerName} are not part of this view.`;
