@@ -138,7 +138,10 @@ def _efficientnet(names: list[str]) -> dict[str, str]:
 
 
 def _stages(model: Any) -> dict[str, str]:
-    """The last activation of each spatial size; where a size has none, its last convolution or sum."""
+    """The last activation of each spatial size; where a size has none, its last convolution or sum.
+
+    What wraps a layer, and a layer of a person's own, count as activations where they have weights.
+    """
     import keras
 
     last: dict[tuple[int, int], tuple[bool, str]] = {}
@@ -146,8 +149,11 @@ def _stages(model: Any) -> dict[str, str]:
         shape = _spatial(layer)
         if shape is None or min(shape) < 2:
             continue
-        is_activation = isinstance(layer, (keras.layers.ReLU, keras.layers.Activation, keras.layers.LeakyReLU)) or (
-            getattr(layer, "activation", None) not in (None, keras.activations.linear)
+        is_own = not type(layer).__module__.startswith("keras.") or isinstance(layer, keras.layers.Wrapper)
+        is_activation = (
+            isinstance(layer, (keras.layers.ReLU, keras.layers.Activation, keras.layers.LeakyReLU))
+            or getattr(layer, "activation", None) not in (None, keras.activations.linear)
+            or bool(is_own and layer.weights)
         )
         computes = is_activation or isinstance(
             layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D, keras.layers.Add)

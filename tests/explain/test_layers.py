@@ -150,6 +150,27 @@ def test_layers_that_are_only_called_as_those_of_efficientnets_are_no_blocks():
     assert not any(layer.block or layer.gates for layer in layers)
 
 
+class _Squeezed(keras.layers.Layer):
+    """Somebody's own: a convolution and its activation as one layer."""
+
+    def build(self, shape):
+        self.inner = keras.layers.Conv2D(4, 3, 2, activation="relu")
+        self.inner.build(shape)
+
+    def call(self, x):
+        return self.inner(x)
+
+
+def test_what_wraps_a_layer_or_is_a_persons_own_is_one():
+    image = keras.Input((32, 32, 3))
+    x = keras.layers.SpectralNormalization(keras.layers.Conv2D(4, 3), name="wrapped")(image)
+    x = keras.layers.GlobalAveragePooling2D()(_Squeezed(name="own")(keras.layers.ReLU(name="relu")(x)))
+    layers = layers_of(keras.Model(image, x))
+    assert [(layer.name, layer.shape) for layer in layers] == [("relu", (30, 30, 4)), ("own", (14, 14, 4))]
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.SpectralNormalization(_conv(), name="wrapped")(image))
+    assert [layer.name for layer in layers_of(keras.Model(image, x))] == ["wrapped"]
+
+
 def _conv(strides=1, name="last"):
     return keras.layers.Conv2D(3, 3, strides, padding="same", kernel_initializer="ones", activation="relu", name=name)
 
