@@ -5,7 +5,6 @@ Features are stored as float16; a file has a name that says what they are featur
 
 import os
 import shutil
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,21 +32,19 @@ class Store:
     """
 
     def __init__(self, cache: Cache, key: str, shape: tuple[int, ...]):
-        self._file, self._index = cache.folder / f"{key}.features", cache.folder / f"{key}.known.npy"
-        size = 2 * int(np.prod(shape))
+        file = cache.folder / f"{key}.features"
+        values = 2 * int(np.prod(shape))
+        size = values + int(np.prod(shape[:2]))
         cache.folder.mkdir(parents=True, exist_ok=True)
-        if not self._file.is_file() or self._file.stat().st_size != size:
+        if not file.is_file() or file.stat().st_size != size:
             _make_room(cache, size)
-            _reserve(self._file, size)
-            self._index.unlink(missing_ok=True)
-        os.utime(self._file)
-        self.values = np.memmap(self._file, np.float16, "r+", shape=shape)
-        self.known = np.zeros(shape[:2], bool)
-        if self._index.is_file():
-            # What is no index any more knows nothing.
-            with suppress(OSError, ValueError, EOFError):
-                self.known |= np.load(self._index)
-        self._kept = int(self.known.sum())
+            _reserve(file, size)
+        os.utime(file)
+        # What is known stands in the file itself: another file may take its name while it is used.
+        with file.open("r+b") as content:
+            self.values = np.memmap(content, np.float16, "r+", shape=shape)
+            self._kept = np.memmap(content, bool, "r+", values, shape[:2])
+        self.known = np.array(self._kept)
 
     def put(self, view: int, indices: np.ndarray, features: np.ndarray) -> bool:
         """Store features; False if they are too large for float16."""
@@ -59,13 +56,11 @@ class Store:
 
     def keep(self) -> None:
         """Write the features to disk and then, only then, that they are there."""
-        if self.known.sum() == self._kept:
+        if (self.known <= self._kept).all():
             return
         self.values.flush()
-        unfinished = self._index.with_suffix(f".{os.getpid()}.npy")
-        np.save(unfinished, self.known)
-        unfinished.replace(self._index)
-        self._kept = int(self.known.sum())
+        self._kept |= self.known
+        self._kept.flush()
 
 
 def _make_room(cache: Cache, size: int) -> None:
@@ -79,19 +74,19 @@ def _make_room(cache: Cache, size: int) -> None:
         if taken + size <= cache.most and size <= free:
             break
         taken -= file.stat().st_size
-        file.with_suffix(".known.npy").unlink(missing_ok=True)
         file.unlink()
 
 
 def _reserve(file: Path, size: int) -> None:
     """Give a new file its place on the disk: a memory map that meets a full disk would end the process."""
-    file.unlink(missing_ok=True)
-    with file.open("wb") as content:
+    unfinished = file.with_suffix(f".{os.getpid()}.features")
+    with unfinished.open("wb") as content:
         try:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(content.fileno(), 0, size)
             else:
                 content.truncate(size)
         except OSError:
-            file.unlink()
+            unfinished.unlink()
             raise
+    unfinished.replace(file)

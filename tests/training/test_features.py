@@ -182,9 +182,7 @@ def test_a_training_that_goes_on_finds_them_whatever_its_dropout_draws(pictures,
 def test_what_was_not_written_to_disk_is_computed_anew(network, pictures, tmp_path):
     whole = features_of(network, pictures, tmp_path, [])([3, 4, 3], 1)
     assert whole.dtype == "float32"
-    # Its process ended before the epoch did, or the index is none any more.
-    (index,) = [file.with_suffix(".known.npy") for file in tmp_path.glob("*.features")]
-    index.touch()
+    # Its process ended before the epoch did.
     lost = features_of(network, pictures, tmp_path, [])
     assert not lost._store.known.any()
     assert np.array_equal(lost([3, 4, 3], 1), whole)
@@ -192,6 +190,31 @@ def test_what_was_not_written_to_disk_is_computed_anew(network, pictures, tmp_pa
     found = features_of(network, pictures, tmp_path, [], scale=np.nan)
     assert np.array_equal(found([4, 3], 3), whole[[1, 0]])
     assert np.isnan(found([5], 1)).all()
+
+
+def test_features_may_be_removed_while_a_training_has_them(tmp_path):
+    cache, ones = Cache(tmp_path), np.ones((2, 3))
+    first = Store(cache, "a", (1, 10, 3))
+    first.put(0, np.array([0, 1]), ones)
+    for file in tmp_path.iterdir():
+        file.unlink()
+    second = Store(cache, "a", (1, 10, 3))
+    second.put(0, np.array([2, 3]), ones)
+    for store in (second, first):
+        store.keep()
+    found = Store(cache, "a", (1, 10, 3))
+    assert found.known.nonzero()[1].tolist() == [2, 3]
+    assert np.array_equal(found.values[0, 2:4], ones)
+
+
+def test_trainings_that_share_features_find_what_either_has_kept(tmp_path):
+    both = [Store(Cache(tmp_path), "a", (2, 10, 3)) for _ in range(2)]
+    for place, store in enumerate(both):
+        store.put(place, np.array([place]), np.full((1, 3), place))
+    for store in both:
+        store.keep()
+    found = Store(Cache(tmp_path), "a", (2, 10, 3))
+    assert [place.tolist() for place in found.known.nonzero()] == [[0, 1], [0, 1]]
 
 
 def test_features_beyond_float16_are_not_kept(network, pictures, tmp_path):
@@ -219,7 +242,8 @@ def test_a_full_disk_is_a_sentence(network, pictures, tmp_path, monkeypatch):
 
 
 def test_the_features_used_longest_ago_make_room(tmp_path):
-    small = Cache(tmp_path, most=3 * 2 * 100)
+    # Two bytes for each number, and one for each picture.
+    small = Cache(tmp_path, most=3 * (2 * 100 + 10))
     for second, name in enumerate("abc"):
         Store(small, name, (1, 10, 10)).keep()
         os.utime(tmp_path / f"{name}.features", (second, second))
