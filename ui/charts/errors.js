@@ -77,6 +77,13 @@ export function groupText({ title, of, pictures }) {
   return `${title} (${shown < of ? `${shown} of ${of.toLocaleString("en")}` : shown})`;
 }
 
+/** A difference where there is room for two or three letters: whole points, a tenth below one, and below half of one nothing. */
+export function shortPoints(share) {
+  const size = Math.abs(100 * share);
+  if (size < 0.5) return "";
+  return `${share > 0 ? "+" : "\u2212"}${size < 0.95 ? size.toFixed(1).slice(1) : Math.round(size)}`;
+}
+
 /** Black or white, whichever has the higher contrast on a colour: 4.58 : 1 or more, and WCAG AA asks for 4.5. */
 export function inkOn(colour) {
   const [r, g, b] = colour.map((value) => (value <= 10 ? value / 3294.6 : ((value / 255 + 0.055) / 1.055) ** 2.4));
@@ -230,9 +237,7 @@ class Errors {
       const [r, g, b] = shade(value);
       const ink = inkOn([r, g, b]);
       const exact = `${value > 0 ? "+" : ""}${percentOf(value)}`;
-      // Among many classes a cell has room for two letters: whole points, and none for what is below one.
-      const points = Math.round(100 * value);
-      const text = counts ? String(counts[from][to]) : labels.length <= FEW ? exact : points ? `${points > 0 ? "+" : "\u2212"}${Math.abs(points)}` : "";
+      const text = counts ? String(counts[from][to]) : labels.length <= FEW ? exact : shortPoints(value);
       return el("td", { style: `background: rgb(${r} ${g} ${b}); color: ${ink}`, title: exact, text, onpointerenter: () => tell(from, to) });
     };
     const short = (label) => (labels.length > FEW ? label.slice(0, 3) : label);

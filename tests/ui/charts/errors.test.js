@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { confused, groupText, inkOn, readErrors, shares, sorted, worded } from "../../../ui/charts/errors.js";
+import { confused, groupText, inkOn, readErrors, shares, shortPoints, sorted, worded } from "../../../ui/charts/errors.js";
 
 test("each row is shares of its own class", () => {
   assert.deepEqual(shares([[3, 1], [0, 0]]), [[0.75, 0.25], [0, 0]]);
@@ -19,6 +19,11 @@ test("a group that is not all there says of how many it is the first", () => {
   const pictures = Array(100).fill({});
   assert.equal(groupText({ title: "Exactly one wrong", of: 1267, pictures }), "Exactly one wrong (100 of 1,267)");
   assert.equal(groupText({ title: "Exactly one wrong", of: 100, pictures }), "Exactly one wrong (100)");
+});
+
+test("a difference below one point is not called a whole one, for the key beside it names its size", () => {
+  const told = [0.004, -0.006, 0.008, -0.0096, 0.014, -0.12].map(shortPoints);
+  assert.deepEqual(told, ["", "\u2212.6", "+.8", "\u22121", "+1", "\u221212"]);
 });
 
 test("the number of a cell is black or white, whichever has the higher contrast", () => {
