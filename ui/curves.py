@@ -24,7 +24,7 @@ def page() -> None:
     with frame.toolbar():
         task = frame.choose_task() if runs.tasks() else ""
     if not task:
-        st.error("There are no checkpoints in assets/checkpoints: train a run first, see `python -m training list`.")
+        st.error(runs.NONE)
         return
     curves(meta(task))
 

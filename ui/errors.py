@@ -27,6 +27,9 @@ def page() -> None:
     """Draw the page."""
     with frame.toolbar():
         task = frame.choose_task() if runs.tasks() else ""
+    if not task:
+        st.error(runs.NONE)
+        return
     folder = STUDIES / f"{task}_errors"
     if not (folder / "summary.json").is_file():
         st.info(

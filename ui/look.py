@@ -23,7 +23,7 @@ PASSING = "parallax-message parallax-passing"
 def page() -> None:
     """Draw the page."""
     if not runs.tasks():
-        st.error("There are no checkpoints in assets/checkpoints: train a run first, see `python -m training list`.")
+        st.error(runs.NONE)
         return
     with frame.toolbar():
         _offer_photograph()

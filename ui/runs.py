@@ -20,6 +20,8 @@ from explain.methods import DEFAULT
 from models import ModelError
 from models.card import Card
 
+NONE = "There are no checkpoints in assets/checkpoints: train a run first, see `python -m training list`."
+"""What a page says where there is no run."""
 MOST_LOADED = 6
 """Networks kept in memory; the one longest unused makes room."""
 MOST_CLASSES = 10

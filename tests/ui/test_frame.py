@@ -1,8 +1,10 @@
 """What all pages share."""
 
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from ui import errors, runs
@@ -44,6 +46,17 @@ def test_a_picture_of_the_errors_page_opens_in_its_task(task):
     meta, _ = errors.contents(task, errors.STUDIES / f"{task}_errors")
     pictures = [picture for group in meta["groups"] for picture in group["pictures"]]
     assert chosen(pictures[0]["href"]) == chosen(pictures[-1]["href"]) == task
+
+
+@pytest.mark.parametrize("file", ["look.py", "curves.py", "errors.py"])
+def test_a_page_without_any_run_says_how_to_come_by_one(file, monkeypatch):
+    monkeypatch.setattr(runs, "tasks", list)
+    # No server, no way from one page to another.
+    monkeypatch.setattr(st, "page_link", lambda *_, **__: None)
+    app = AppTest.from_file(Path(runs.__file__).with_name(file), default_timeout=60).run()
+    assert not app.exception
+    assert [error.value for error in app.error] == [runs.NONE]
+    assert not app.info
 
 
 def chooser() -> None:
