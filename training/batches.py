@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from training import views
-from training.recipe import TrainingError
 from training.setup import share
 
 
@@ -28,12 +27,9 @@ def batches_of(
     import keras
 
     mine = share()
-    if size % mine.devices:
-        raise TrainingError(f"A batch of {size} pictures cannot be shared by {mine.devices} devices.")
     one_pass = steps == -(-len(labels) // size)
-    order = np.resize(views.order(len(labels), seed, epoch), len(labels) if one_pass else steps * size)
-    # Of the last batch as much as all devices can share.
-    order = order[: len(order) - len(order) % mine.devices]
+    shared = mine.of(len(labels) if one_pass else steps * size, size)
+    order = np.resize(views.order(len(labels), seed, epoch), shared)
 
     class Batches(keras.utils.PyDataset):
         def __len__(self) -> int:

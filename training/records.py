@@ -21,6 +21,7 @@ from explain.errors import ExplainError
 from explain.photo import Fit, read, see
 from training import data
 from training.recipe import Recipe, TrainingError
+from training.setup import share
 from training.sources import Row, match, rows_of, with_classes
 from training.views import Views
 
@@ -244,8 +245,20 @@ class Packed:
         return len(self.classes)
 
     def batches(self, source: Views, size: int, steps: int, epoch: int) -> Any:
-        """The batches of one epoch as a `tf.data.Dataset`; its order follows from seed and epoch."""
+        """The batches of one epoch as a `tf.data.Dataset`; its order follows from seed and epoch.
+
+        Raises:
+            TrainingError: if the devices cannot share a batch.
+        """
         import tensorflow as tf
+
+        mine = share()
+        one_pass = steps == -(-len(self) // size)
+        shared = mine.of(len(self) if one_pass else steps * size, size)
+
+        def part(batch: Any) -> Any:
+            each = tf.shape(batch)[0] // mine.parts
+            return batch[mine.part * each : (mine.part + 1) * each]
 
         def seen(content: bytes, index: int) -> np.ndarray:
             self.calls.note()
@@ -261,7 +274,9 @@ class Packed:
         files = tf.data.Dataset.from_tensor_slices(random.permutation(self.files))
         records = files.interleave(tf.data.TFRecordDataset, cycle_length=4)
         records = records.shuffle(min(len(self), SHUFFLED), seed=int(random.integers(2**31)))
-        if steps != -(-len(self) // size):
-            records = records.repeat().take(steps * size)
-        batches = records.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).batch(size)
-        return batches.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(tf.data.AUTOTUNE)
+        records = (records if one_pass else records.repeat()).take(shared)
+        if mine.parts > 1:
+            records = records.batch(size).map(part).unbatch()
+        pictures = records.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        batches = pictures.batch(size // mine.parts)
+        return batches.apply(tf.data.experimental.assert_cardinality(-(-shared // size))).prefetch(tf.data.AUTOTUNE)

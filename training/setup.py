@@ -90,6 +90,16 @@ class Share:
     parts: int = 1
     devices: int = 1
 
+    def of(self, pictures: int, size: int) -> int:
+        """How many pictures of an epoch, in batches of a size, all devices can share: of the last batch perhaps fewer.
+
+        Raises:
+            TrainingError: if they cannot share a whole batch.
+        """
+        if size % self.devices:
+            raise TrainingError(f"A batch of {size} pictures cannot be shared by {self.devices} devices.")
+        return pictures - pictures % self.devices
+
 
 def share() -> Share:
     """The share of this process: all of it unless `Setup` spreads a JAX training (TensorFlow splits by itself)."""

@@ -16,6 +16,7 @@ from tests.training.test_data import refused
 from training import __main__ as command
 from training import data, recipes, records, state, views
 from training.recipe import Augmentation, Stage, TrainingError
+from training.setup import Share
 from training.sources import with_classes
 
 # Small enough that the shuffle's buffer holds all.
@@ -72,6 +73,21 @@ def test_fewer_and_more_steps_than_a_pass(shards):
     many = batches(shards, 5)
     assert [len(labels) for _, labels in many] == [6] * 5
     assert len(set(keys(many))) == 16
+
+
+def test_devices_and_processes_have_their_shares_of_each_batch(shards, monkeypatch):
+    def of(share: Share, steps: int = 3) -> list[list[tuple[bytes, int]]]:
+        monkeypatch.setattr(records, "share", lambda: share)
+        return [keys([batch]) for batch in batches(shards, steps)]
+
+    whole = of(Share())
+    assert of(Share(devices=3)) == [*whole[:2], whole[2][:3]]
+    first, second = of(Share(0, 2, 6)), of(Share(1, 2, 6))
+    assert [one + other for one, other in zip(first, second, strict=True)] == whole[:2]
+    first, second = of(Share(0, 2, 2), 5), of(Share(1, 2, 2), 5)
+    assert [one + other for one, other in zip(first, second, strict=True)] == of(Share(), 5)
+    with pytest.raises(TrainingError, match="A batch of 6 pictures cannot be shared by 4 devices"):
+        of(Share(devices=4))
 
 
 @pytest.fixture
