@@ -71,7 +71,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _export_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m explain export")
+    parser = argparse.ArgumentParser(
+        prog="python -m explain export",
+        description="Write a run's pass, forward and backward, as one ONNX graph for any runtime.",
+        epilog="It takes `image` (1, S, S, 3), float32 in 0..255, cut to a square as the run's card says under "
+        "preprocessing, and `cotangent` (targets, units): for each target a row with 1 at its logit; of two classes "
+        "that one logit tells apart, 1 is the second and -1 the first. It gives `logits`, `gate/LAYER` and "
+        "`METHOD/LAYER` (targets, H, W), NaN where an Eigen map is not proven. Its metadata hold the classes, S, and "
+        "where each layer's cells look.",
+    )
     parser.add_argument("model", metavar="TASK/RUN")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx")
     _offer_methods(parser)
@@ -189,6 +197,9 @@ def _explain_one(
                 f"{name} knows no class {strangers[0]!r}, which {next(iter(explainers))} tells apart: "
                 "only maps of one class can stand side by side."
             )
+    anatomies = {
+        name: {block: one.anatomy(picture, block, wanted[0]) for block in blocks} for name, one in explainers.items()
+    }
     asked = {"targets": wanted, "methods": methods}
     found = {name: one(picture, **asked, progress=_progress(name)) for name, one in explainers.items()}
     for name, one in found.items():
@@ -197,9 +208,6 @@ def _explain_one(
                 f"What {name} says of {path.name} is no number: its training diverged, or an activation overflows; "
                 "take an earlier checkpoint."
             )
-    anatomies = {
-        name: {block: one.anatomy(picture, block, wanted[0]) for block in blocks} for name, one in explainers.items()
-    }
     seconds = time.perf_counter() - started
     folder.mkdir(parents=True, exist_ok=True)
     for name, explanation in found.items():

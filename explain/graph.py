@@ -60,7 +60,7 @@ def write(
     needs to show them: `input_size`, `labels`, `layers` (name, shape, stride and offset of each: cell i is centred at
     pixel offset + stride * i).
 
-    `half` stores the large weights as float16 and computes in float32: half the file, maps within 5e-3. `recompute`
+    `half` stores the large weights as float16 and computes in float32: half the file, maps within 1e-2. `recompute`
     lets the backward pass compute again what is cheap, instead of keeping it from the forward pass: faster where a
     runtime makes one step of a convolution and its swish (OpenVINO), slower where it does not (onnxruntime).
     Raises EngineError where the model is no EfficientNet with one dense layer on top, and for a method that is not in

@@ -17,7 +17,7 @@ from skimage import data
 
 import models
 from explain import Explainer
-from explain.__main__ import _target, main
+from explain.__main__ import _export_parser, _target, main
 from explain.methods import DEFAULT
 
 PAIR = ["--model", "cats_vs_dogs/sgd", "--model", "cats_vs_dogs/adam"]
@@ -272,6 +272,8 @@ def test_export_writes_a_graph_that_gives_the_logits(tmp_path, shipped):
     assert main(["export", "cats_vs_dogs/adam", "--out", str(out), "--half"]) == 0
     assert out.stat().st_size < 10e6
     graph = onnx.load(out)
+    help_ = _export_parser().format_help()
+    assert all(f"`{one.name}`" in help_ for one in [*graph.graph.input, graph.graph.output[0]])
     # The method that the page shows where nobody asks for another.
     assert {output.name.split("/")[0] for output in graph.graph.output} == {"logits", "gate", DEFAULT}
     assert {f"{DEFAULT}/stem", f"{DEFAULT}/5c", f"{DEFAULT}/top"} <= {output.name for output in graph.graph.output}
