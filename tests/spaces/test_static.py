@@ -84,12 +84,15 @@ def test_the_lock_names_no_registry():
     assert wanted == {"onnxruntime-web": lock["packages"]["node_modules/onnxruntime-web"]["version"]}
 
 
-def test_a_missing_runtime_is_one_sentence(monkeypatch, tmp_path, capsys):
+def test_what_cannot_be_assembled_is_one_sentence(monkeypatch, tmp_path, capsys):
     from ui.viewer import static
 
     monkeypatch.setattr(static, "RUNTIME", tmp_path / "nothing")
     assert static.main([str(tmp_path / "space")]) == 2
     assert capsys.readouterr().err == "onnxruntime-web is not installed: run npm ci in spaces/static first.\n"
+    monkeypatch.setattr(static, "RUNTIME", tmp_path)
+    with pytest.raises(static.SpaceError, match="Adam takes pictures of 160 px and SGD of 224 px: they cannot share"):
+        static.assemble(tmp_path / "space", ["cats_vs_dogs/sgd", "food101/adam"])
     assert not (tmp_path / "space").exists()
 
 

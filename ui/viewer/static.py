@@ -59,6 +59,9 @@ def assemble(folder: Path, names: Sequence[str] = PAIR) -> None:
     """
     if not RUNTIME.is_dir():
         raise SpaceError("onnxruntime-web is not installed: run npm ci in spaces/static first.")
+    for name in names[1:]:
+        if why := runs.unlike(name, names[0]):
+            raise SpaceError(f"{runs.title(name)} {why}: they cannot share graphs.")
     loaded = {name: models.load(name) for name in names}
     if folder.exists():
         shutil.rmtree(folder)
@@ -113,7 +116,7 @@ def _networks(folder: Path, loaded: Mapping[str, models.Run]) -> tuple[list[dict
         store = _Weights()
         own = [store.without(_graph(run, part)).SerializeToString() for part in parts]
         if files and own != files:
-            raise SpaceError(f"{name} is another network than the first run, or one of other classes.")
+            raise SpaceError(f"{runs.title(name)} is another network than the first run: they cannot share graphs.")
         files = own
         weights[name] = _hashed(folder, f"runs/{name}", "weights", bytes(store.content))
     graphs = [
