@@ -112,14 +112,14 @@ def results(recipe: Recipe, checkpoints: Path, studies: Path) -> list[Result]:
 
     Raises:
         ModelError: if a card is damaged.
+        TrainingError: if a history is.
     """
     found = []
     for run in recipe.plans:
         for place in places_of(recipe.task, run, checkpoints, studies):
             if (place / "card.json").is_file():
-                history = tables.read(place / "history.csv")
-                rows = ({key: float(value) for key, value in row.items() if value} for row in history)
-                found.append(Result(run, Card.read(place / "card.json"), tuple(rows)))
+                history = tables.numbers(place / "history.csv")
+                found.append(Result(run, Card.read(place / "card.json"), tuple(history)))
                 break
     return found
 

@@ -5,15 +5,41 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from training.recipe import TrainingError
+
 STUDIES = Path(__file__).parents[1] / "assets" / "studies"
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    """The rows of a table; none where the file is missing."""
+    """The rows of a table; none where the file is missing.
+
+    Raises:
+        TrainingError: if it is no table.
+    """
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file, strict=True))
+    except (ValueError, csv.Error) as error:
+        raise damaged(path) from error
+
+
+def numbers(path: Path) -> list[dict[str, float]]:
+    """The rows of a table of numbers; what is empty is left out.
+
+    Raises:
+        TrainingError: if there is anything else in it.
+    """
+    try:
+        return [{key: float(value) for key, value in row.items() if value} for row in read(path)]
+    except (ValueError, TypeError) as error:
+        raise damaged(path) from error
+
+
+def damaged(path: Path) -> TrainingError:
+    """What is said of a table that cannot be read."""
+    return TrainingError(f"{path} is damaged: it is not the table that it should be.")
 
 
 def write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

@@ -244,3 +244,11 @@ def test_what_lies_in_assets_is_what_the_command_writes(task):
     assert [row["epoch"] for row in read(folder / recipe.curves)] == [
         f"{row['epoch']:.0f}" for one in found for row in one.history
     ]
+
+
+@pytest.mark.parametrize("content", [b"epoch,loss\n1,half\n", b"epoch,loss\n1,2,3\n", b"epoch,l\xf6ss\n1,2\n"])
+def test_a_history_that_is_none_is_one_sentence(recipe, tmp_path, content):
+    put(tmp_path / "made" / "sgd", recipe, "sgd", [0.5])
+    (tmp_path / "made" / "sgd" / "history.csv").write_bytes(content)
+    with pytest.raises(TrainingError, match=r"history\.csv is damaged"):
+        studies.results(recipe, tmp_path, tmp_path)
