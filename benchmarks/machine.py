@@ -2,7 +2,9 @@
 
 import os
 import platform
-from importlib.metadata import version
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
@@ -14,8 +16,15 @@ def describe() -> dict[str, object]:
         "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "system": platform.system(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("numpy", "tensorflow-cpu", "keras", "openvino")},
+        **dict(_versions()),
     }
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    # TensorFlow has another name where it uses a GPU.
+    for name in ("numpy", "tensorflow-cpu", "tensorflow", "keras", "openvino"):
+        with suppress(PackageNotFoundError):
+            yield name, version(name)
 
 
 def _processor() -> str:

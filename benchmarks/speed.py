@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from skimage import data
 
+from benchmarks.errors import BenchmarkError
 from benchmarks.keras_io import make_gradcam_heatmap
 from benchmarks.machine import describe
 from benchmarks.study import RUN, STUDY, TARGET, load, write
@@ -64,7 +65,10 @@ def main(python: str | None = None, rounds: int = ROUNDS) -> int:
 
     Raises:
         PeerError: if there is no such interpreter.
+        BenchmarkError: if there is not one round.
     """
+    if rounds < 1:
+        raise BenchmarkError(f"Cases take turns in one round or more, not in {rounds}.")
     if python is not None:
         python = interpreter(python)
     print("preparing the engines", flush=True)

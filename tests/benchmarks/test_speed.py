@@ -1,6 +1,11 @@
 """The speed study: turns, ratios, bars, and what is stored."""
 
-from benchmarks import memory, speed
+from importlib.metadata import PackageNotFoundError
+
+import pytest
+
+from benchmarks import machine, memory, speed
+from benchmarks.errors import BenchmarkError
 from benchmarks.speed import FIVE, KERAS_IO, OPENVINO, OURS, SEVEN, TENSORFLOW, Row
 from benchmarks.study import STUDY, read
 from benchmarks.worker import TITLES, PeerError
@@ -76,3 +81,22 @@ def test_memory_was_flat_over_a_thousand_explanations():
     assert max(found) == memory.EXPLANATIONS
     assert max(found.values()) <= 1.05 * found[memory.EVERY]
     assert memory.resident() > 0
+
+
+def test_no_rounds_are_one_sentence():
+    with pytest.raises(BenchmarkError, match="not in 0"):
+        speed.main(rounds=0)
+
+
+def test_a_machine_is_described_by_what_it_has(monkeypatch):
+    """With a GPU TensorFlow is installed under another name."""
+
+    def version(name):
+        if name == "tensorflow-cpu":
+            raise PackageNotFoundError(name)
+        return f"{name} 1"
+
+    monkeypatch.setattr(machine, "version", version)
+    found = machine.describe()
+    assert found["tensorflow"] == "tensorflow 1"
+    assert "tensorflow-cpu" not in found
