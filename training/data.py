@@ -71,14 +71,15 @@ def load(
     """
     digest = hashlib.sha256()
     where = f"The split {split!r} of {source}" if split else source
-    pictures: list[np.ndarray] = []
+    # Grows where it lies: a list of pictures would be there twice while an array is made of it.
+    pictures = bytearray()
     kept: list[int] = []
     names: list[str] = []
     digests: list[str] = []
     skipped: list[str] = []
     for name, content, label in rows_of(source, split, labels, digest, shares or {}, subset):
         try:
-            pictures.append(see(read(content), size, fit=fit))
+            pictures += see(read(content), size, fit=fit).data
         except ExplainError as error:
             log.warning("Skipped %s: %s", name, error)
             skipped.append(name)
@@ -87,7 +88,8 @@ def load(
         names.append(name)
         digests.append(hashlib.sha256(content).hexdigest())
     check(kept, skipped, labels, where)
-    return Split(np.stack(pictures), np.array(kept), tuple(names), digest.hexdigest(), tuple(skipped), tuple(digests))
+    squares = np.frombuffer(pictures, np.uint8).reshape(-1, size, size, 3)
+    return Split(squares, np.array(kept), tuple(names), digest.hexdigest(), tuple(skipped), tuple(digests))
 
 
 def check(kept: Sequence[int], skipped: Sequence[str], labels: Sequence[str], where: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import tracemalloc
 
 import huggingface_hub
 import numpy as np
@@ -154,6 +155,18 @@ def test_the_hash_tells_other_pictures_and_other_labels(tmp_path):
         sha256_of("fewer", cat="a", dog="c"),
     ]
     assert len({sha256_of("first", cat="ab", dog="c"), *kinds}) == 4
+
+
+def test_pictures_are_never_twice_in_memory(hub_folder):
+    data.load(str(hub_folder), "test", LABELS, SIDE)
+    tracemalloc.start()
+    try:
+        split = data.load(str(hub_folder), "train", LABELS, 400)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(split) == 16
+    assert split.pictures.nbytes < peak < 1.6 * split.pictures.nbytes
 
 
 def test_a_few_unreadable_pictures_are_skipped_counted_and_named(tmp_path, caplog):
