@@ -88,6 +88,8 @@ def pack(
 
 def _publish(shards: Sequence[Path], out: Path, split: str) -> None:
     """Give the shards their names, in place of those of an earlier packing."""
+    # First what that said of them: without it nobody takes the new ones for the old.
+    (out / f"{split}.json").unlink(missing_ok=True)
     for old in out.glob(f"{split}-*.tfrecord"):
         old.unlink()
     for number, file in enumerate(shards):

@@ -4,6 +4,7 @@ import json
 import shutil
 import threading
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -245,6 +246,19 @@ def test_shards_for_a_study_of_any_data_have_the_data_s_classes(tmp_path):
     found = with_classes(table, str(tmp_path / "shards"))
     assert found.labels == studies.LABELS
     assert len(records.packed(str(tmp_path / "shards"), "train", found)) == 10
+
+
+def test_shards_of_a_packing_that_was_stopped_are_not_taken_for_those_before(hub_folder, tmp_path, monkeypatch):
+    records.pack(RECIPE, str(hub_folder), "train", tmp_path, say=lambda _: None)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_text", stop)
+    with pytest.raises(KeyboardInterrupt):
+        records.pack(RECIPE, str(hub_folder), "train", tmp_path, shard=5, say=lambda _: None)
+    with pytest.raises(TrainingError, match="none that says what its shards hold; pack them again"):
+        records.packed(str(tmp_path), "train", RECIPE)
 
 
 def test_the_augmentation_of_a_streamed_view_is_that_of_its_place():
