@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from training.recipe import Plan, Recipe, Stage
+from training.recipe import Plan, Recipe, Stage, TrainingError
+
+BACKENDS = ("tensorflow", "jax", "torch")
+"""Of Keras, those that train; NumPy and OpenVINO only compute."""
 
 
 def prepare(model: Any, recipe: Recipe, plan: Plan, stage: Stage, steps: int) -> None:
@@ -11,9 +14,15 @@ def prepare(model: Any, recipe: Recipe, plan: Plan, stage: Stage, steps: int) ->
 
     Where the recipe asks for L2, the loss is the sum of cross-entropy and L2, and the metric `cross_entropy` has the
     former alone.
+
+    Raises:
+        TrainingError: if Keras' backend cannot train.
     """
     import keras
 
+    backend = keras.backend.backend()
+    if backend not in BACKENDS:
+        raise TrainingError(f"Keras cannot train with KERAS_BACKEND={backend}, only with {', '.join(BACKENDS)}.")
     loss = cross_entropy(recipe.units, recipe.label_smoothing)
     if recipe.units == 1:
         metrics: list[Any] = [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
@@ -25,8 +34,7 @@ def prepare(model: Any, recipe: Recipe, plan: Plan, stage: Stage, steps: int) ->
     optimizer = _optimizer(recipe, plan, stage, steps)
     optimizer.build(model.trainable_variables)
     # TensorFlow has its own graphs, which need no compiler; JAX without one runs operation by operation.
-    compiled = keras.backend.backend() == "jax"
-    model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=compiled)
+    model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=backend == "jax")
 
 
 def cross_entropy(units: int, smoothing: float) -> Callable[[Any, Any], Any]:

@@ -9,7 +9,7 @@ from tests.training import studies
 from tests.training.runs import Training
 from training.freeze import unfreeze
 from training.objective import cross_entropy, prepare
-from training.recipe import Stage
+from training.recipe import Stage, TrainingError
 
 
 def smoothed(labels: np.ndarray, logits: np.ndarray, smoothing: float) -> float:
@@ -97,3 +97,10 @@ def test_no_part_of_the_loss_is_lost_where_the_last_batch_is_smaller():
     kernel = np.asarray(model.layers[-1].kernel, "float64")
     assert found["cross_entropy"] == pytest.approx(smoothed(y, np.asarray(model(x)), 0), rel=1e-5)
     assert found["loss"] - found["cross_entropy"] == pytest.approx(0.05 * np.square(kernel).sum(), rel=1e-4)
+
+
+def test_a_backend_that_cannot_train_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "openvino")
+    recipe = studies.recipe()
+    with pytest.raises(TrainingError, match="cannot train with KERAS_BACKEND=openvino, only with tensorflow, jax"):
+        prepare(keras.Sequential(), recipe, recipe.plans["sgd"], Stage(1), 1)
