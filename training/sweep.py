@@ -65,8 +65,11 @@ def sweep(
     failed = []
     for number, (run, plan) in enumerate(wanted.items(), 1):
         trained, place = studies.places_of(recipe.task, run, checkpoints, out)
-        if any((folder / "card.json").is_file() for folder in (trained, place)):
-            say(f"{number} of {len(wanted)}: {recipe.task}/{run} is there")
+        there = next((folder for folder in (trained, place) if (folder / "card.json").is_file()), None)
+        if there:
+            lacks = _lacks(Card.read(there / "card.json"), recipe.of(plan), epochs, test)
+            hint = f", but {' and '.join(lacks)}; without {there} it is trained anew" if lacks else ""
+            say(f"{number} of {len(wanted)}: {recipe.task}/{run} is there{hint}")
             continue
         say(f"{number} of {len(wanted)}: {recipe.task}/{run}")
         try:
@@ -78,6 +81,13 @@ def sweep(
         raise TrainingError(f"None of {len(wanted)} runs of {recipe.task} could be trained; the first: {failed[0]}")
     studies.write(recipe, checkpoints, out)
     return failed
+
+
+def _lacks(card: Card, recipe: Recipe, epochs: int | None, test: bool) -> list[str]:
+    """What a run that is there has otherwise than it is asked for now."""
+    wanted = sum(stage.epochs for stage in shorten(recipe.stages, epochs))
+    said = [f"of {card.epochs} epochs and not {wanted}"] if card.epochs != wanted else []
+    return [*said, "without a test"] if test and "test" not in card.results else said
 
 
 def chosen(recipe: Recipe, patterns: Sequence[str]) -> dict[str, Plan]:

@@ -157,6 +157,19 @@ def test_a_run_that_is_there_is_not_trained_again(recipe, swept, data):
     assert said[0] == f"1 of 4: cifar100/{next(iter(recipe.plans))} is there"
 
 
+def test_a_run_that_is_there_says_what_it_lacks(recipe, swept, tmp_path):
+    run, plan = next(iter(recipe.plans.items()))
+    card = Card.read(swept[0] / "cifar100" / "runs" / run / "card.json")
+    made_card(recipe, run, plan, tmp_path / "cifar100" / run)
+    replace(card, results={"validation": card.results["validation"]}).write(tmp_path / "cifar100" / run / "card.json")
+    said = []
+    sweep.sweep(recipe, [run], "data", "random", tmp_path, tmp_path, epochs=3, test=True, say=said.append)
+    folder = tmp_path / "cifar100" / run
+    assert said[0].endswith(
+        f"is there, but of 1 epochs and not 3 and without a test; without {folder} it is trained anew"
+    )
+
+
 def test_a_run_that_fails_stops_no_other(recipe, tmp_path):
     def train(recipe, run, plan, source, weights, place, *rest):
         if "sgd" in run:
