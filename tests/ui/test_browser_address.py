@@ -36,6 +36,8 @@ def test_what_the_server_does_keeps_the_view(look):
     tab.button("Runs").click()
     tab.page.get_by_role("combobox", name="Right").click()
     tab.page.get_by_role("option", name="SGD", exact=True).click()
+    # Until the other side has changed in sight, too, whoever clicks again still sends its old run.
+    expect(tab.page.get_by_role("combobox", name="Left")).to_have_value("Adam")
     expect(tab.page).to_have_url(re.compile(r"\?right=SGD&left=Adam#layer=5c&class=dog&show=signed"))
     tab.page.keyboard.press("Escape")
     tab.button("coffee").click()
