@@ -9,6 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from benchmarks.errors import BenchmarkError
+from models.command import status_of
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,11 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         "wanted", nargs="*", metavar="FILE", help="explain/formulas.py, say, or mistakes; all by default"
     )
     asked = parser.parse_args(arguments)
-    try:
-        return _run(asked)
-    except BenchmarkError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return status_of(lambda: _run(asked), (BenchmarkError,))
 
 
 def _run(asked: argparse.Namespace) -> int:

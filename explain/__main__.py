@@ -22,6 +22,7 @@ import numpy as np
 from explain import photo
 from explain.errors import ExplainError, TargetError
 from explain.methods import DEFAULT, check_methods
+from models.command import status_of
 from models.store import sha256
 
 VERSIONS = ("keras", "tensorflow-cpu", "tensorflow", "openvino", "numpy", "pillow")
@@ -35,19 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     from models import ModelError
 
-    try:
-        if words[:1] == ["export"]:
-            return _export(_export_parser().parse_args(words[1:]))
-        return _explain(_parser().parse_args(words))
-    except (ExplainError, ModelError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"{error.filename or 'A file'} cannot be written: {error.strerror}.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
-        return 2
+    parser, command, words = (
+        (_export_parser(), _export, words[1:]) if words[:1] == ["export"] else (_parser(), _explain, words)
+    )
+    asked = parser.parse_args(words)
+    return status_of(lambda: command(asked), (ExplainError, ModelError))
 
 
 def _parser() -> argparse.ArgumentParser:

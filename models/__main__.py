@@ -14,6 +14,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from models import CHECKPOINTS, Card, ModelError, Run, load, names
+from models.command import status_of
 from models.describe import facts, logits, network
 from models.quiet import import_keras
 from models.store import WEIGHTS, resolve
@@ -27,18 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     # Keras warns, layer by layer, about files that are then refused in one sentence.
     warnings.filterwarnings("ignore", module="keras")
-    try:
-        asked.run(asked)
-    except ModelError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"{error.filename or 'A file'} cannot be read or written: {error.strerror}.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
-        return 2
-    return 0
+    return status_of(lambda: asked.run(asked), (ModelError,))
 
 
 def _parser() -> argparse.ArgumentParser:

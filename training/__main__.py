@@ -12,6 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from models import CHECKPOINTS, ModelError, load
 from models.card import Card
+from models.command import status_of
 from models.quiet import import_keras
 from models.store import resolve
 from training import data, recipes, tables
@@ -28,17 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("tensorflow").addFilter(_unmeant)
-    try:
-        return asked.run(asked)
-    except (TrainingError, ModelError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"{error.filename or 'A file'} cannot be read or written: {error.strerror}.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"Stopped{asked.kept}.", file=sys.stderr)
-        return 2
+    return status_of(lambda: asked.run(asked), (TrainingError, ModelError), asked.kept)
 
 
 def _unmeant(record: logging.LogRecord) -> bool:
