@@ -48,18 +48,15 @@ def unfreeze(model: Any, trainable: str) -> None:
 
 
 def cut(model: Any, trainable: str) -> Cut | None:
-    """The network in two where the trained layers begin, or None where all are trained.
-
-    Also None where more than one activation enters the trained layers, so that no one place can be cut.
-    """
+    """The network in two where the trained layers begin, or None where all are trained."""
     import keras
 
     # What is pooled is a fraction of what enters the pooling, and there are no weights in between.
     first = _place_of_pool(model) + 1 if trainable == "head" else _first(model, trainable)
     entering = _entering(model, first)
-    if len(entering) != 1:
+    if not entering:
         return None
-    tensor = entering.pop()
+    (tensor,) = entering
     return Cut(
         keras.Model(model.input, tensor), keras.Model(tensor, model.output), tensor._keras_history.operation.name
     )
@@ -109,7 +106,7 @@ def _first(model: Any, trainable: str) -> int:
         return _whole(model, round(pool * (1 - int(share[1]) / 100)))
     for index, layer in enumerate(model.layers):
         if layer.name.startswith(f"block{trainable}"):
-            return index
+            return _whole(model, index)
     raise TrainingError(f"{model.name} has no block {trainable!r} to train from.")
 
 

@@ -8,7 +8,7 @@ from models import graphs
 from tests.training import studies
 from training import data
 from training.cache import Cache
-from training.freeze import unfreeze
+from training.freeze import cut, unfreeze
 from training.job import Job
 from training.recipe import Stage, TrainingError
 from training.stages import Trained
@@ -63,6 +63,21 @@ def test_whole_blocks_are_trained_and_nothing_before(b0, trainable, expected):
 def test_a_block_that_is_not_there_is_one_sentence(b0):
     with pytest.raises(TrainingError, match="no block '9'"):
         unfreeze(b0, "9")
+
+
+def test_a_block_that_is_entered_in_two_places_is_trained_with_what_enters_it():
+    """What is frozen is one part, which drops nothing: a branch beside the block is none of it."""
+    image = keras.Input((8, 8, 3))
+    first = keras.layers.Dropout(0.5, name="block1_drop")(keras.layers.Conv2D(4, 1, name="block1_conv")(image))
+    branch = keras.layers.Conv2D(4, 1, name="branch")(first)
+    block = keras.layers.Conv2D(4, 1, name="block2_conv")(first)
+    pool = keras.layers.GlobalAveragePooling2D(name="pool")(keras.layers.Add(name="block2_add")([branch, block]))
+    model = keras.Model(image, keras.layers.Dense(2, name="logits")(pool))
+    unfreeze(model, "2")
+    assert {place_of(variable.path) for variable in model.trainable_variables} == {"branch", "2", "logits"}
+    parts = cut(model, "2")
+    assert parts is not None
+    assert parts.name == "block1_drop"
 
 
 def test_training_from_block_2_moves_it_and_what_follows_and_no_backbone_batchnorm(tiny_weights, hub_folder, tmp_path):
