@@ -39,7 +39,7 @@ def draw(recipe: Recipe, results: "Sequence[Result]", path: Path) -> None:
         ("loss (nats)", (("loss", "--"), ("val_loss", "-"))),
     ]
     if any("l2" in row for one in shown for row in one.history):
-        panels.append(("training loss in parts", (("cross_entropy", "--"), ("l2", ":"))))
+        panels.append(("training loss in parts (nats)", (("cross_entropy", "--"), ("l2", ":"))))
     figure = Figure(figsize=(4.6 * len(panels), 3.9), dpi=150, layout="constrained")
     axes: Any = figure.subplots(1, len(panels), squeeze=False)[0]
     styles = _styles(shown)
@@ -99,7 +99,7 @@ def _changes(shown: "Sequence[Result]") -> list[float]:
 def _dress(axis: Any, title: str) -> None:
     axis.set_title(title, loc="left", fontsize=9.5, color=INK)
     axis.set_xlabel("epoch", fontsize=9, color=PALE)
-    axis.tick_params(labelsize=8.5, colors=PALE, length=0)
+    axis.tick_params(which="both", labelsize=8.5, colors=PALE, length=0)
     axis.grid(axis="y", color=GRID, linewidth=0.8)
     axis.set_axisbelow(True)
     for side in ("top", "right", "left"):
@@ -119,11 +119,10 @@ def _legend(figure: Any, shown: "Sequence[Result]", styles: dict[str, tuple[str,
     ]
     handles += [line(PALE, "-", "validation"), line(PALE, "--", "training, or cross-entropy" if parts else "training")]
     handles += [line(PALE, ":", "L2")] if parts else []
-    figure.legend(
-        handles=handles,
-        loc="outside lower left",
-        ncols=min(5, len(handles)),
-        frameon=False,
-        fontsize=8.5,
-        labelcolor=INK,
-    )
+    for columns in range(min(5, len(handles)), 0, -1):
+        legend = figure.legend(
+            handles=handles, loc="outside lower left", ncols=columns, frameon=False, fontsize=8.5, labelcolor=INK
+        )
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            break
+        legend.remove()

@@ -157,6 +157,15 @@ def test_sgd_is_blue_and_adam_orange(recipe, places):
     assert found["#D55E00"] > 500
 
 
+def test_long_names_of_many_runs_stay_within_the_picture(recipe, tmp_path):
+    plans = {f"inceptionresnetv2-90-rmsprop-{index}": Plan(Optimizer("SGD", 0.01)) for index in range(curves.MOST)}
+    for run in plans:
+        put(tmp_path / "made" / "runs" / run, replace(recipe, plans=plans), run, [0.5, 0.6])
+    out = studies.write(replace(recipe, plans=plans), tmp_path / "none", tmp_path)
+    with Image.open(out / "curves.png") as picture:
+        assert (np.asarray(picture.convert("L"))[:, -3:] == 255).all()
+
+
 def test_no_two_runs_look_alike_and_none_needs_its_colour(recipe):
     runs = [f"run{index}" for index in range(curves.MOST)]
     card = Card("made", "", "TinyNet", recipe.labels, 32, 1)
