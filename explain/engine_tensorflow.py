@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from explain.engine import Pass
-from explain.layers import Layer
+from explain.layers import Layer, output_of
 
 
 def traced(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -36,7 +36,7 @@ class TensorFlowEngine:
         import tensorflow as tf
 
         self._names = [layer.name for layer in layers]
-        tensors = [model.get_layer(layer.keras_name).output for layer in layers]
+        tensors = [output_of(model, layer.keras_name) for layer in layers]
         self._gated = [layer.name for layer in layers if layer.gates]
         gated = [model.get_layer(layer.gates).output for layer in layers if layer.gates]
         self._model = keras.Model(model.input, [*tensors, *gated, model.output])
@@ -102,7 +102,7 @@ class Behind:
         import tensorflow as tf
 
         # A Model would copy the connections of its layers; what leads to the layer alone is no part of this.
-        behind = keras.Function([model.input, model.get_layer(layer.keras_name).output], model.output)
+        behind = keras.Function([model.input, output_of(model, layer.keras_name)], model.output)
 
         def run(image: Any, activations: Any) -> Any:
             images = tf.repeat(image, tf.shape(activations)[0], axis=0)

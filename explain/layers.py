@@ -1,8 +1,8 @@
 """Which layers of a network are explained, and where each of their cells looks.
 
 An EfficientNet's layers are declared: `stem`, every MBConv block's output (after the residual sum where there is
-one), `top`. They are found by the names that Keras gives them. In any other network the layers are the last activation
-of each spatial size, by their own names.
+one), `top`. They are found by the names that Keras gives them. In any other network the layers are, of each spatial
+size, the last activation, sum or concatenation that all of the network passes through, by their own names.
 """
 
 import math
@@ -14,6 +14,7 @@ from typing import Any
 from explain.errors import LayerError
 
 BLOCK = re.compile(r"block(\d+)([a-z])_")
+JOINING = ("Add", "Average", "Concatenate")
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Layer:
 
     Attributes:
         name: `stem`, `1a` .. `7a`, `top`; or the Keras name in other networks.
-        keras_name: the Keras layer whose output this is.
+        keras_name: the Keras layer, or the operation between layers, such as a sum, whose output this is.
         shape: (H, W, C).
         stride: pixels of the input between neighbouring cells; a whole number but where a layer resizes.
         receptive_field: side of the square of input pixels that a cell's convolutions reach (squeeze-and-excitation
@@ -113,11 +114,11 @@ def layers_of(model: Any) -> tuple[Layer, ...]:
         raise LayerError(f"{model.name} has no layer with rows and columns, so there is nothing to map.")
     found = []
     for name, keras_name in chosen.items():
-        layer = model.get_layer(keras_name)
+        output = output_of(model, keras_name)
         view = views[keras_name]
         # Other networks may call their layers as EfficientNets do.
         block = _block(model, name, names) if efficientnet and BLOCK.match(keras_name) else None
-        shape = tuple(int(side) for side in layer.output.shape[1:])
+        shape = tuple(int(side) for side in output.shape[1:])
         if shape[0] != shape[1]:
             raise LayerError(
                 f"{keras_name} has {shape[0]} rows and {shape[1]} columns; only square maps are explained."
@@ -137,30 +138,65 @@ def _efficientnet(names: list[str]) -> dict[str, str]:
     return chosen | {"top": "top_activation"}
 
 
-def _stages(model: Any) -> dict[str, str]:
-    """The last activation of each spatial size; where a size has none, its last convolution or sum.
+def output_of(model: Any, name: str) -> Any:
+    """What a layer of a flat model gives, or an operation between its layers."""
+    return next(one for one in model.operations if one.name == name).output
 
-    What wraps a layer, and a layer of a person's own, count as activations where they have weights.
+
+def _stages(model: Any) -> dict[str, str]:
+    """The last activation, sum or concatenation of each spatial size that all of the network passes through.
+
+    Branches would tell of a part of the evidence only. Where a size has nothing else, its last activation, or else its
+    last convolution or sum. What wraps a layer, and a layer of a person's own, are activations where they have weights.
     """
     import keras
 
-    last: dict[tuple[int, int], tuple[bool, str]] = {}
-    for layer in model.layers:
-        shape = _spatial(layer)
+    convolutions = keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D
+    passed = _passed_by_all(model)
+    last: dict[tuple[int, int], tuple[int, str]] = {}
+    for one in model.operations:
+        shape = _spatial(one)
         if shape is None or min(shape) < 2:
             continue
-        is_own = not type(layer).__module__.startswith("keras.") or isinstance(layer, keras.layers.Wrapper)
-        is_activation = (
-            isinstance(layer, (keras.layers.ReLU, keras.layers.Activation, keras.layers.LeakyReLU))
-            or getattr(layer, "activation", None) not in (None, keras.activations.linear)
-            or bool(is_own and layer.weights)
-        )
-        computes = is_activation or isinstance(
-            layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D, keras.layers.Add)
-        )
-        if computes and (is_activation or not last.get(shape, (False, ""))[0]):
-            last[shape] = (is_activation, layer.name)
+        is_activation, joins = _is_activation(one), type(one).__name__ in JOINING and len(list(_sources(one))) > 1
+        if one.name in passed and (is_activation or joins):
+            rank = 3
+        elif is_activation:
+            rank = 2
+        else:
+            rank = int(joins or isinstance(one, convolutions))
+        if rank and rank >= last.get(shape, (0, ""))[0]:
+            # What comes again, as in a decoder, has its place where it is last.
+            last.pop(shape, None)
+            last[shape] = rank, one.name
     return {name: name for _, name in last.values()}
+
+
+def _is_activation(operation: Any) -> bool:
+    import keras
+
+    if not isinstance(operation, keras.layers.Layer):
+        return type(operation).__name__.lower() in (name.replace("_", "") for name in dir(keras.activations))
+    is_own = not type(operation).__module__.startswith("keras.") or isinstance(operation, keras.layers.Wrapper)
+    known = keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.ELU, keras.layers.PReLU
+    return (
+        getattr(operation, "activation", None) not in (None, keras.activations.linear)
+        or isinstance(operation, known)
+        or bool(is_own and operation.weights)
+    )
+
+
+def _passed_by_all(model: Any) -> set[str]:
+    """Names of what no path from the picture to the logits goes around; none where a layer is called twice."""
+    if any(len(one._inbound_nodes) > 1 for one in model.operations):
+        return set()
+    last_use = {source.name: at for at, one in enumerate(model.operations) for source in _sources(one)}
+    passed, open_until = set(), 0
+    for at, one in enumerate(model.operations):
+        if open_until <= at:
+            passed.add(one.name)
+        open_until = max(open_until, last_use.get(one.name, at))
+    return passed
 
 
 def _spatial(layer: Any) -> tuple[int, int] | None:

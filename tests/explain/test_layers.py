@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 from keras.src.applications.efficientnet import EfficientNet
 
+from explain import Explainer
 from explain.errors import LayerError
 from explain.layers import Block, layers_of
-from tests.explain.networks import tiny
+from tests.explain.networks import photograph, tiny
 
 B0 = ["stem", "1a", "2a", "2b", "3a", "3b", "4a", "4b", "4c", "5a", "5b", "5c", "6a", "6b", "6c", "6d", "7a", "top"]
 
@@ -169,6 +170,63 @@ def test_what_wraps_a_layer_or_is_a_persons_own_is_one():
     assert [(layer.name, layer.shape) for layer in layers] == [("relu", (30, 30, 4)), ("own", (14, 14, 4))]
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.SpectralNormalization(_conv(), name="wrapped")(image))
     assert [layer.name for layer in layers_of(keras.Model(image, x))] == ["wrapped"]
+
+
+def _branches(x, name):
+    """Four ways on, joined; on one of them there is a layer more of the size that comes in."""
+    ways = [keras.layers.Conv2D(2, 3, 2, padding="same", activation="relu")(x) for _ in range(3)]
+    longer = keras.layers.Conv2D(3, 1, activation="relu")(x)
+    ways.append(keras.layers.Conv2D(2, 3, 2, padding="same", activation="relu")(longer))
+    return keras.layers.Concatenate(name=name)(ways)
+
+
+def _stated(x):
+    return keras.layers.Activation("linear")(keras.layers.Conv2D(8, 3, padding="same")(x))
+
+
+def test_a_layer_has_all_that_the_network_passes_through_and_not_one_branch():
+    x = image = keras.Input((32, 32, 3))
+    for name in ("first", "last"):
+        x = _branches(x, name)
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+    assert [(layer.name, layer.shape) for layer in layers_of(model)][1:] == [
+        ("first", (16, 16, 8)),
+        ("last", (8, 8, 8)),
+    ]
+
+
+def test_steps_that_are_written_without_a_layer_are_explained():
+    """As ConvNeXt's sums, behind branches that end in an activation which does nothing; and `keras.ops.relu`."""
+    image = keras.Input((32, 32, 3))
+    x = keras.ops.relu(keras.layers.Conv2D(8, 3, 2, padding="same")(image))
+    x = keras.layers.MaxPooling2D()(x)
+    x = x + _stated(x)
+    x = x + _stated(x)
+    dense = keras.layers.Dense(3)
+    explainer = Explainer(keras.Model(image, dense(keras.layers.GlobalAveragePooling2D()(x))))
+    found = explainer(photograph(32)[0].astype("uint8"), targets=[2], methods=("hires_cam", "ablation_cam"))
+    relu, last = explainer.layers
+    assert (relu.shape, last.shape) == ((16, 16, 8), (8, 8, 8))
+    assert found.maps["ablation_cam"][relu.name].shape == (1, 16, 16)
+    assert found.maps["hires_cam"][last.name].sum() + dense.bias.numpy()[2] == pytest.approx(found.logits[2], rel=1e-4)
+
+
+def test_layers_come_in_the_order_of_the_network_whatever_their_size():
+    image = keras.Input((32, 32, 3))
+    x = _conv(1, "inner")(_conv(2, "first")(_conv(1, "before")(image)))
+    x = keras.layers.ReLU(name="again")(keras.layers.UpSampling2D()(x))
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+    assert [layer.name for layer in layers_of(model)] == ["inner", "again"]
+
+
+def test_a_branch_is_better_than_nothing():
+    image = keras.Input((32, 32, 3))
+    twice = keras.layers.Conv2D(3, 3, padding="same", activation="relu", name="twice")
+    x = keras.layers.GlobalAveragePooling2D()(twice(twice(image)))
+    assert [layer.name for layer in layers_of(keras.Model(image, x))] == ["twice"]
+    ways = [keras.layers.Conv2D(2, 3, activation="relu", name=name)(image) for name in ("left", "right")]
+    x = keras.layers.Concatenate()([keras.layers.GlobalAveragePooling2D()(way) for way in ways])
+    assert layers_of(keras.Model(image, x))[-1].name == "right"
 
 
 def _conv(strides=1, name="last"):

@@ -216,8 +216,8 @@ def test_paths_past_the_layer_see_the_photograph_as_it_is(photo):
     """A concatenation: one half of the features leads past the layer that is ablated."""
     image = keras.Input((NETWORK_SIZE, NETWORK_SIZE, 3))
     x = keras.layers.Conv2D(3, 3, activation="relu", name="first")(keras.layers.Rescaling(1 / 255)(image))
-    y = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="second")(x)
-    features = keras.layers.GlobalAveragePooling2D()(keras.layers.Concatenate()([x, y]))
+    y = keras.layers.Conv2D(4, 3, activation="relu", name="second")(x)
+    features = keras.layers.Concatenate()([keras.layers.GlobalAveragePooling2D()(way) for way in (x, y)])
     hidden = keras.layers.Dense(5, activation="tanh", name="hidden")(features)
     branched = keras.Model(image, keras.layers.Dense(2, name="logits")(hidden))
     found = Explainer(branched)(photo, targets=[1], methods=("ablation_cam",), keep=True)
