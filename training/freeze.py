@@ -111,11 +111,14 @@ def _first(model: Any, trainable: str) -> int:
 
 
 def _whole(model: Any, first: int) -> int:
-    """The last place at or before `first` where a block begins: one activation enters, from another block."""
+    """The last place at or before `first` where a block begins: one activation enters, from another block.
+
+    The first of all where what enters is the picture, so that nothing would be frozen.
+    """
     places = [BLOCK.match(layer.name) for layer in model.layers]
     blocks = [place[1] if place else None for place in places]
     for index in range(first, 0, -1):
         begins = blocks[index] is None or blocks[index] != blocks[index - 1]
-        if begins and len(_entering(model, index)) == 1:
+        if begins and len(entering := _entering(model, index)) == 1 and model.inputs[0] not in entering:
             return index
     return 0

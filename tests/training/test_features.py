@@ -128,13 +128,15 @@ def test_a_network_that_openvino_does_not_know_runs_in_keras():
     assert np.allclose(features.forward_of(model, parts)(seen), parts.front(seen.astype("float32")), rtol=1e-5)
 
 
-def test_a_network_where_two_activations_enter_the_trained_blocks_is_not_cut(network):
+def test_a_network_of_which_no_part_can_be_frozen_is_trained_whole_and_not_cut(network):
     image = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(3, 1, name="block1_conv")(image)
     y = keras.layers.Conv2D(3, 1, name="block2_conv")(x)
     pool = keras.layers.GlobalAveragePooling2D(name="pool")(keras.layers.add([image, y]))
     model = keras.Model(image, keras.layers.Dense(2, name="logits")(pool))
     assert freeze.cut(model, "2") is None
+    freeze.unfreeze(model, "2")
+    assert len(model.trainable_variables) == 6
     assert freeze.cut(network, "all") is None
 
 

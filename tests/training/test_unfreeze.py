@@ -80,6 +80,12 @@ def test_a_block_that_is_entered_in_two_places_is_trained_with_what_enters_it():
     assert parts.name == "block1_drop"
 
 
+def test_a_share_of_a_network_that_scales_its_pixels_is_whole_blocks():
+    parts = cut(graphs.build("MobileNet", 32, 2), "90 %")
+    assert parts is not None
+    assert parts.name == "conv_pw_1"
+
+
 def test_training_from_block_2_moves_it_and_what_follows_and_no_backbone_batchnorm(tiny_weights, hub_folder, tmp_path):
     table = studies.recipe(architecture="TinyNet", head_norm=True, batch_size=16)
     model = graphs.build("TinyNet", 32, 1, head_norm=True)
