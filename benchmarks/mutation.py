@@ -81,7 +81,7 @@ MISTAKES = tuple(
         ("sign", "explain/engine_tensorflow.py", "row * logits", "-row * logits"),
         ("sign", "explain/graph.py", "alpha=1 / (height * width)", "alpha=-1 / (height * width)"),
         ("sign", "explain/explainer.py", "-1.0 if number == 0", "-1.0 if number == 1"),
-        ("layer", "explain/engine_tensorflow.py", "zip(self._names, gradients,", "zip(self._names[::-1], gradients,"),
+        ("layer", "explain/engine_tensorflow.py", "zip(self._names, *gradients,", "zip(self._names[::-1], *gradients,"),
         ("layer", "explain/engine_openvino.py", 'name: found[f"{kind}/{name}"]', 'name: found[f"{kind}/top"]'),
         ("layer", "explain/graph.py", "gradients[block.name] =", "gradients[blocks[blocks.index(block) - 1].name] ="),
         (

@@ -11,6 +11,9 @@ import numpy as np
 from explain.engine import Pass
 from explain.layers import Layer, output_of
 
+MOST_TARGETS = 10
+"""Targets in one traced function; more are split into several. Tracing takes about a second for each."""
+
 
 def traced(function: Callable[..., Any], *arguments: Any) -> Any:
     """A function of tensors, traced for arguments of these `tf.TensorSpec`, to be called with arrays too.
@@ -26,8 +29,8 @@ def traced(function: Callable[..., Any], *arguments: Any) -> Any:
 class TensorFlowEngine:
     """Logits, activations and gradients of a flat Keras model in one traced pass.
 
-    The function is traced once for each number of targets and called under a lock: Keras models are neither
-    thread-safe while tracing nor cheap to trace again.
+    The function is traced once for each number of targets, up to `MOST_TARGETS`, and called under a lock: Keras models
+    are neither thread-safe while tracing nor cheap to trace again.
     """
 
     def __init__(self, model: Any, layers: Sequence[Layer]) -> None:
@@ -68,17 +71,21 @@ class TensorFlowEngine:
 
     def __call__(self, images: np.ndarray, cotangents: np.ndarray) -> Pass:
         """Photographs (B, S, S, 3) float32 in 0..255 and cotangents (B, T, U) float32."""
-        targets = cotangents.shape[1]
+        gradients = []
         with self._lock:
-            if targets not in self._traced:
-                self._traced[targets] = self._trace(targets)
-            logits, activations, gradients, gates = self._traced[targets](
-                images.astype("float32"), cotangents.astype("float32")
-            )
+            for first in range(0, cotangents.shape[1], MOST_TARGETS):
+                some = cotangents[:, first : first + MOST_TARGETS]
+                targets = some.shape[1]
+                if targets not in self._traced:
+                    self._traced[targets] = self._trace(targets)
+                logits, activations, found, gates = self._traced[targets](
+                    images.astype("float32"), some.astype("float32")
+                )
+                gradients.append([values.numpy() for values in found])
         return Pass(
             logits.numpy(),
             {name: values.numpy() for name, values in zip(self._names, activations, strict=True)},
-            {name: values.numpy() for name, values in zip(self._names, gradients, strict=True)},
+            {name: np.concatenate(parts, 1) for name, *parts in zip(self._names, *gradients, strict=True)},
             {name: values.numpy()[:, 0, 0] for name, values in zip(self._gated, gates, strict=True)},
         )
 

@@ -114,11 +114,10 @@ class Explainer:
 
         Raises:
             PhotoError: if the picture cannot be read.
-            TargetError: if a target is not one of the labels.
+            TargetError: if a target is not one of the labels, or there are none.
             EngineError: if there is no such method.
         """
-        several = [targets] if isinstance(targets, (str, int, np.integer)) else targets
-        return self._explain(self._engine, picture, several, _several(methods), keep, seed, progress)
+        return self._explain(self._engine, picture, targets, _several(methods), keep, seed, progress)
 
     def anatomy(self, picture: Any, layer: str, target: Target | None = None) -> MBConv:
         """What an MBConv block makes of one photograph, and which of its channels carry the score.
@@ -160,7 +159,7 @@ class Explainer:
     def batch(
         self,
         pictures: Iterable[Any],
-        targets: Sequence[Sequence[Target] | None] | None = None,
+        targets: Sequence[Sequence[Target] | Target | None] | None = None,
         methods: Sequence[str] | str = (DEFAULT,),
         keep: bool = False,
     ) -> Iterator[Explanation]:
@@ -222,17 +221,17 @@ class Explainer:
         self,
         engine: Engine,
         picture: Any,
-        targets: Sequence[Target] | None,
+        targets: Sequence[Target] | Target | None,
         methods: Sequence[str],
         keep: bool,
         seed: int = 0,
         progress: Progress | None = None,
     ) -> Explanation:
         check_methods(methods)
+        numbers = None if targets is None else self._numbers(targets)
         seen = self.see(picture)
         started = time.perf_counter()
         image = seen[None].astype("float32")
-        numbers = None if targets is None else [self._number(target) for target in targets]
         if numbers is None and self._units > 1:
             numbers = [int(engine.logits(image)[0].argmax())]
         # One logit has one gradient; the other class's evidence is its negative.
@@ -321,6 +320,14 @@ class Explainer:
             progress or (lambda done, total: None),
         )
 
+    def _numbers(self, targets: Sequence[Target] | Target) -> list[int]:
+        """Of one target or of several; a lone name is not the list of its letters."""
+        several = [targets] if isinstance(targets, (str, int, np.integer)) else targets
+        numbers = [self._number(target) for target in several]
+        if not numbers:
+            raise TargetError("There is no class to be explained: name one, or give no targets for the likeliest.")
+        return numbers
+
     def _number(self, target: Target) -> int:
         if isinstance(target, str) and target in self.labels:
             return self.labels.index(target)
@@ -358,9 +365,9 @@ def _labels(labels: Sequence[str] | None, units: int) -> tuple[str, ...]:
     return tuple(map(str, labels))
 
 
-def _several(names: Sequence[str] | str) -> Sequence[str]:
-    """One name is not the list of its letters."""
-    return [names] if isinstance(names, str) else names
+def _several(names: Iterable[str] | str) -> Sequence[str]:
+    """One name is not the list of its letters, and what gives names once is looked through twice."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _choose(layers: tuple[Layer, ...], names: Sequence[str] | None) -> tuple[Layer, ...]:

@@ -97,6 +97,20 @@ def test_photographs_and_cotangents_of_another_network_are_refused(engine):
         engine(photograph(SIZE), cotangents(1, 1)[..., :1])
 
 
+def test_many_targets_are_traced_a_few_at_a_time(small, monkeypatch, engine):
+    monkeypatch.setattr(engine_tensorflow, "MOST_TARGETS", 2)
+    few, traced, shapes = TensorFlowEngine(small, layers_of(small)), engine_tensorflow.traced, []
+    monkeypatch.setattr(
+        engine_tensorflow, "traced", lambda one, *of: (shapes.append(of[1].shape[1]), traced(one, *of))[1]
+    )
+    images, rows = photograph(SIZE, photos=2), cotangents(2, 5)
+    found = few(images, rows)
+    assert shapes == [2, 1]
+    for name, gradient in found.gradients.items():
+        alone = [engine(images, rows[:, one : one + 1]).gradients[name] for one in range(5)]
+        assert off(gradient, np.concatenate(alone, axis=1)) < 1e-5
+
+
 def test_traced_once_for_each_number_of_targets(small, monkeypatch):
     engine, traced, shapes = TensorFlowEngine(small, layers_of(small)), engine_tensorflow.traced, []
     monkeypatch.setattr(

@@ -322,12 +322,21 @@ def test_a_list_of_targets_too_short_is_an_error(reference):
         reference[1].batch(PICTURES, targets=[[0]])
 
 
+def test_one_target_a_photograph_is_enough_in_a_batch(reference):
+    explainer = Explainer(reference[0], labels=("b", "i", "bi"), layers=iter(("top",)))
+    found = explainer.batch(PICTURES, targets=["bi", 1, None], methods=(name for name in ("grad_cam", "layer_cam")))
+    first, second, _ = ((one.targets, one.maps["layer_cam"]["top"].shape) for one in found)
+    assert (first, second) == ((("bi",), (1, 16, 16)), (("i",), (1, 16, 16)))
+
+
 def test_unknown_names_are_one_plain_sentence(reference):
     explainer = reference[1]
     with pytest.raises(TargetError, match="There is no class 'bird'; the classes are: 0, 1, 2"):
         explainer(PICTURES[0], targets=("bird",))
     with pytest.raises(TargetError, match="There is no class 3"):
         explainer(PICTURES[0], targets=(3,))
+    with pytest.raises(TargetError, match="There is no class to be explained"):
+        explainer(PICTURES[0], targets=[])
     with pytest.raises(LayerError, match="There is no layer '9z'"):
         Explainer(reference[0], layers=("9z",))
     with pytest.raises(TargetError, match="2 labels"):
