@@ -104,15 +104,17 @@ def _part(content: bytes, shares: Mapping[str, float]) -> str:
 def _snapshot(source: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    name = source.removeprefix("hf://").removeprefix("datasets/")
+    parts = source.removeprefix("hf://").removeprefix("datasets/").split("/")
+    name = "/".join(parts[:2])
     try:
-        return Path(snapshot_download(name, repo_type="dataset", allow_patterns=["*.parquet", "*/*.parquet"]))
+        found = Path(snapshot_download(name, repo_type="dataset", allow_patterns=["*.parquet", "*/*.parquet"]))
+        return found.joinpath(*parts[2:])
     except Exception as error:
         raise TrainingError(f"The data set {name} could not be fetched from the Hub ({_reason(error)}).") from error
 
 
 class Parquet:
-    """A folder with `<split>-*.parquet` or `<split>.parquet` files, as on the Hub.
+    """A folder with `<split>-*.parquet` or `<split>.parquet` files, as on the Hub; those of a split in one folder.
 
     Columns are found by their declared features. The class is a declared class label or, where there is none, the one
     column of text.
@@ -121,6 +123,13 @@ class Parquet:
     def __init__(self, folder: Path, source: str):
         self._files, self._source = sorted(folder.rglob("*.parquet")), source
         self.splits = sorted({_split_of(file) for file in self._files})
+        for split in self.splits:
+            places = sorted({str(file.parent.relative_to(folder)) for file in self._files if _split_of(file) == split})
+            if len(places) > 1:
+                raise TrainingError(
+                    f"{source} has more than one {split!r}, and one must be chosen by its folder: "
+                    f"{', '.join(f'{source}/{place}' for place in places)}."
+                )
 
     def classes(self) -> Sequence[str]:
         found: dict[str, None] = {}

@@ -5,6 +5,7 @@ import os
 import sys
 from types import ModuleType, SimpleNamespace
 
+import huggingface_hub
 import numpy as np
 import pytest
 
@@ -100,6 +101,19 @@ def test_a_class_may_have_a_folder_beside_its_pictures(tmp_path):
     (tmp_path / "dog" / "rejected").mkdir()
     assert sources.find(str(tmp_path)).classes() == ["cat", "dog"]
     assert_is_made(data.load(str(tmp_path), None, LABELS, SIDE))
+
+
+def test_one_of_several_data_sets_in_a_folder_is_chosen_by_its_own(tmp_path, monkeypatch):
+    for place, count in (("large", 6), ("small", 2)):
+        write_parquet(tmp_path / place / "train-0.parquet", rows_of((count, count)), features_of(label=LABELS))
+    names = f"more than one 'train', .* by its folder: {tmp_path}/large, {tmp_path}/small"
+    refused(str(tmp_path), "train", LABELS, SIDE, match=names)
+    asked = []
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **_: asked.append(name) or str(tmp_path))
+    refused("hf://datasets/nobody/made", "train", LABELS, SIDE, match="hf://datasets/nobody/made/small")
+    assert len(load("hf://datasets/nobody/made/small", "train", shares={})) == 4
+    refused("hf://datasets/nobody/made/none", "train", LABELS, SIDE, match="no data folder hf://datasets/nobody/made/n")
+    assert set(asked) == {"nobody/made"}
 
 
 def test_names_are_matched_as_they_are_written_before_all_else():
