@@ -139,6 +139,6 @@ def _run_stages(
                 ran = stretches.lengthen(ran, job)
                 state.save(model, job.out, epoch + 1, job.settings, ran)
                 board.write(history[-1])
-                say(progress.line(history, job.epochs))
+                say(progress.line(history, last, job.epochs))
         first = last
     return history, ran

@@ -43,10 +43,17 @@ def test_a_terminal_gets_the_bar_of_keras(monkeypatch):
 
 def test_the_line_after_an_epoch_says_what_is_left():
     row = {"loss": 0.5, "accuracy": 0.75, "val_accuracy": 0.8, "val_loss": 0.4, "seconds": 90.0}
-    assert progress.line([row], 3) == (
+    assert progress.line([row], 3, 3) == (
         "epoch 1 of 3: loss 0.5000, accuracy 0.7500, validation 0.8000 (loss 0.4000), 3 min left"
     )
-    assert progress.line([row, row], 3).endswith(", 90 s left")
+    assert progress.line([row, row], 3, 3).endswith(", 90 s left")
+
+
+def test_no_time_is_known_of_layers_that_were_not_trained_yet(whole):
+    ends = [line.rpartition("), ")[2] for line in whole.said if line.startswith("epoch ")]
+    then = " left, then epochs 3 to 4, which train other layers"
+    assert [end.partition(" s")[2] for end in ends] == [then, then, " left", " left"]
+    assert ends[1] == f"0 s{then}"
 
 
 def test_tensorboard_has_every_column_of_every_epoch(tmp_path):
