@@ -214,10 +214,12 @@ def _tune(asked: argparse.Namespace) -> int:
 def _evaluate(asked: argparse.Namespace) -> int:
     place = resolve(asked.name)
     import_keras()
-    from training.evaluate import evaluate, seen_by
+    from training.evaluate import evaluate, seen_by, trained_on
 
     run = load(place)
     split = data.load(asked.data, asked.split, **seen_by(run.card))
+    if asked.split != "train":
+        data.warn_of_known(split, trained_on(run.card, asked.data))
     found = evaluate(run.model, split, run.card).summary()
     if asked.save:
         if not (place / "card.json").is_file():

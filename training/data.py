@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +56,7 @@ def load(
 
     Args:
         source: a folder with `<split>-*.parquet` files (the Hub's layout), a folder of class folders, a folder that
-            `training.records.pack` wrote, `hf://datasets/<user>/<name>`, or `tfds://<name>`.
+            `training.records.pack` wrote, `hf://datasets/<user>/<name>` or a folder in it, or `tfds://<name>`.
         split: the split's name; not needed for a folder of class folders.
         labels: the task's class names; the data's own are matched to them by name.
         size: side of the square kept of each photograph, in pixels.
@@ -90,6 +90,12 @@ def load(
     check(kept, skipped, labels, where)
     squares = np.frombuffer(pictures, np.uint8).reshape(-1, size, size, 3)
     return Split(squares, np.array(kept), tuple(names), digest.hexdigest(), tuple(skipped), tuple(digests))
+
+
+def warn_of_known(pictures: Split, trained: Collection[str]) -> None:
+    """Tell how many pictures of a split are among those that were trained on, known by the digests of their bytes."""
+    if known := sum(digest in trained for digest in pictures.digests):
+        log.warning("%d of the %d pictures to judge by had a part in the training, too.", known, len(pictures))
 
 
 def check(kept: Sequence[int], skipped: Sequence[str], labels: Sequence[str], where: str) -> None:

@@ -39,7 +39,7 @@ from explain import Explainer
 from explain.agreement import agreement
 from explain.methods import DEFAULT
 from training import data, tables, views
-from training.evaluate import Evaluation, evaluate, seen_by
+from training.evaluate import Evaluation, evaluate, seen_by, trained_on
 from training.recipe import TrainingError
 
 PAIR = ("sgd", "adam")
@@ -178,7 +178,11 @@ def _answers(
             raise TrainingError(f"The runs {names[0]} and {name} of {task} have different labels.")
         seen = seen_by(run.card)
         key = json.dumps(seen, sort_keys=True)
-        pictures = splits[key] = splits.get(key) or data.load(source, split, **seen)
+        if key not in splits:
+            splits[key] = data.load(source, split, **seen)
+            if split != "train":
+                data.warn_of_known(splits[key], trained_on(run.card, source))
+        pictures = splits[key]
         if answers and pictures.sha256 != next(iter(splits.values())).sha256:
             raise TrainingError(f"The runs {names[0]} and {name} of {task} have different shares of the pictures.")
         answers[name] = _Answers(run, pictures, evaluate(run.model, pictures, run.card))

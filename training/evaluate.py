@@ -1,5 +1,7 @@
 """How well a model does on a split."""
 
+import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -8,8 +10,9 @@ import numpy as np
 
 from models import Card
 from training import data, views
-from training.recipe import Recipe
+from training.recipe import Recipe, TrainingError
 from training.setup import threads
+from training.sources import rows_of
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,16 @@ def seen_by(card: Card) -> dict[str, Any]:
         "shares": card.data.get("shares"),
         "subset": card.data.get("subset", False),
     }
+
+
+def trained_on(card: Card, source: str) -> frozenset[str]:
+    """The sha256 of the bytes of each picture that a run was trained on; none where the source has others, or none."""
+    seen, digest = seen_by(card), hashlib.sha256()
+    rows = rows_of(source, "train", seen["labels"], digest, seen["shares"] or {}, seen["subset"])
+    found = frozenset[str]()
+    with suppress(TrainingError):
+        found = frozenset(hashlib.sha256(content).hexdigest() for _, content, _ in rows)
+    return found if digest.hexdigest() == card.data.get("train", {}).get("sha256") else frozenset()
 
 
 def evaluate(model: Any, split: data.Split, recipe: Recipe | Card, batch: int = 64) -> Evaluation:

@@ -202,11 +202,12 @@ def _say(line: str) -> None:
 
 def _tested(folder: Path, source: str, recipe: Recipe, plan: Plan) -> dict[str, Any]:
     from models import load
-    from training import loop
-    from training.evaluate import evaluate
+    from training import data, loop
+    from training.evaluate import evaluate, trained_on
 
     run = load(folder)
     # The labels may be those of the data.
     recipe = replace(recipe.of(plan), labels=run.labels)
     pictures = loop.load(source, "test", recipe)
+    data.warn_of_known(pictures, trained_on(run.card, source))
     return evaluate(run.model, pictures, run.card).summary() | {"sha256": pictures.sha256}

@@ -173,7 +173,24 @@ def test_runs_with_other_labels_are_not_compared(checkpoints, hub_folder, tmp_pa
         errors.analyse("made", str(hub_folder), "test", tmp_path / "out", tmp_path, say=lambda _: None)
 
 
-def test_a_share_of_the_training_pictures_is_the_runs_own_and_must_be_that_of_both(checkpoints, tmp_path):
+def test_pictures_that_the_runs_were_trained_on_are_told_once(checkpoints, hub_folder, tmp_path, caplog):
+    shutil.copytree(checkpoints, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(hub_folder, tmp_path / "data")
+    for split in ("test", "validation"):
+        studies.write_parquet(
+            next((tmp_path / "data").rglob(f"{split}-*.parquet")),
+            [*studies.rows_of((1, 0)), *studies.rows_of((2, 2), 50)],
+            studies.features_of(label=studies.LABELS),
+        )
+    trained = data.load(str(hub_folder), "train", studies.LABELS, 32).sha256
+    for name in errors.PAIR:
+        card = tmp_path / "made" / name / "card.json"
+        replace(Card.read(card), data={"train": {"sha256": trained}}).write(card)
+    errors._answers("made", str(tmp_path / "data"), "test", tmp_path, say=lambda _: None)
+    assert caplog.messages.count("1 of the 5 pictures to judge by had a part in the training, too.") == 1
+
+
+def test_a_share_of_the_training_pictures_is_the_runs_own_and_must_be_that_of_both(checkpoints, tmp_path, caplog):
     source, said = tmp_path / "data", []
     studies.write_parquet(
         source / "train-0.parquet", studies.rows_of((20, 20)), studies.features_of(label=studies.LABELS)
@@ -185,5 +202,6 @@ def test_a_share_of_the_training_pictures_is_the_runs_own_and_must_be_that_of_bo
     with pytest.raises(TrainingError, match="sgd and adam of made have different shares of the pictures"):
         errors.analyse("made", str(source), "test", tmp_path / "out", tmp_path, said.append)
     pictures = data.load(str(source), "test", studies.LABELS, 32, shares={"test": 0.5})
+    assert not any("had a part in the training" in message for message in caplog.messages)
     assert 0 < len(pictures) < 40
     assert said[0].endswith(f"(n {len(pictures)})")

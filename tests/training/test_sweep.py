@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -221,17 +222,20 @@ def test_without_a_test_split_nothing_is_trained(recipe, data, tmp_path, monkeyp
         sweep.train_one(recipe, run, plan, str(tmp_path), "random", tmp_path / "run", None, True)
 
 
-def test_a_run_whose_test_failed_is_only_tested_again(recipe, data, tmp_path, monkeypatch):
+def test_a_run_whose_test_failed_is_only_tested_again(recipe, data, tmp_path, monkeypatch, caplog):
     run, plan = next(iter(recipe.plans.items()))
-    asked = recipe, run, plan, str(data), "random", tmp_path / "run", None, True
+    source = shutil.copytree(data, tmp_path / "pictures")
+    shutil.copy(next(source.glob("train-*")), next(source.glob("test-*")))
+    asked = recipe, run, plan, str(source), "random", tmp_path / "run", None, True
     with monkeypatch.context() as patch, pytest.raises(TrainingError, match="it broke"):
         patch.setattr(sweep, "_tested", fails)
         sweep.train_one(*asked)
     monkeypatch.setattr(loop, "train", None)
     sweep.train_one(*asked)
     card = Card.read(tmp_path / "run" / "card.json")
-    assert card.results["test"]["n"] == 20
+    assert card.results["test"]["n"] == 60
     assert card.training["memory_mb"] > 0
+    assert "60 of the 60 pictures to judge by had a part in the training, too." in caplog.messages
 
 
 def test_a_run_that_cannot_go_on_names_the_folder_that_is_in_its_way(recipe, data, tmp_path, monkeypatch):

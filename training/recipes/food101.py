@@ -7,6 +7,7 @@ as many, and split otherwise; the second stage trains blocks 4 to 7 alone, at a 
 cutout. BatchNorm of the backbone stays frozen in both stages, as fine-tuning so few steps needs it, and each optimizer
 has its own best rate on the validation split. Gradients are cut, for each optimizer in the way that its trials found
 better: Adam's at a norm of 1 over all variables, SGD's at 0.1 in each variable; `rates.csv` keeps the trials of both.
+One of the 2,525 test pictures is among those to train on, too.
 
 `sgd-full` and `adam-full` are the study at full size, for whoever has a GPU: 224 px from full-size photographs, 15 and
 10 epochs, on `ethz/food101`, whose validation split is the official test split. As uint8 squares the photographs take
