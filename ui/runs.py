@@ -93,6 +93,11 @@ def task_title(task: str) -> str:
     )
 
 
+def called(name: str, beside: str) -> str:
+    """What a run is called beside another: by its title, or with its task where both have one title."""
+    return title(name) if title(name) != title(beside) else name
+
+
 def _view(card: Card) -> dict[str, Any]:
     """How a run's photographs become squares: arguments of Explainer and of photo.see."""
     return {"fit": card.preprocessing.get("fit", "crop"), "source_size": card.preprocessing.get("source_size")}
@@ -160,7 +165,7 @@ def usable(names: list[str]) -> tuple[list[str], list[str]]:
             sentences.append(f"{title(name)} cannot be shown. {error}")
             continue
         if fit and (why := unlike(name, fit[0])):
-            sentences.append(f"{title(name)} {why}: their maps cannot lie side by side.")
+            sentences.append(f"{called(name, fit[0])} {why}: their maps cannot lie side by side.")
             continue
         fit.append(name)
     return fit, sentences
@@ -177,13 +182,13 @@ def unlike(one: str, other: str) -> str:
         )
     (size, layers, labels), (their_size, their_layers, their_labels) = mine, theirs
     if size != their_size:
-        return f"takes pictures of {size} px and {title(other)} of {their_size} px"
+        return f"takes pictures of {size} px and {called(other, one)} of {their_size} px"
     if layers != their_layers:
-        return f"has other layers than {title(other)}"
+        return f"has other layers than {called(other, one)}"
     if len(labels) != len(their_labels):
-        return f"tells {len(labels)} classes apart and {title(other)} {len(their_labels)}"
+        return f"tells {len(labels)} classes apart and {called(other, one)} {len(their_labels)}"
     named = all(name not in guests or guests[name].labelled for name in (one, other))
-    return f"tells other classes apart than {title(other)}" if named and labels != their_labels else ""
+    return f"tells other classes apart than {called(other, one)}" if named and labels != their_labels else ""
 
 
 def read(content: bytes, name: str) -> Image.Image:

@@ -101,9 +101,13 @@ def test_a_run_that_gave_way_to_others_is_no_longer_at_hand(checkpoints):
 def test_runs_that_cannot_lie_side_by_side(checkpoints, other, why):
     checkpoints("pets/sgd")
     checkpoints("pets/adam", **other)
+    checkpoints("wolves/sgd", **other)
     fit, sentences = runs.usable(["pets/sgd", "pets/adam"])
     assert fit == ["pets/sgd"]
     assert sentences == [f"Adam {why}: their maps cannot lie side by side."]
+    # Two of one title are told apart by their tasks.
+    (sentence,) = runs.usable(["pets/sgd", "wolves/sgd"])[1]
+    assert sentence == f"wolves/sgd {why.replace('SGD', 'pets/sgd')}: their maps cannot lie side by side."
 
 
 def test_the_same_run_on_both_sides_is_one(checkpoints):

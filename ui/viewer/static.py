@@ -61,7 +61,7 @@ def assemble(folder: Path, names: Sequence[str] = PAIR) -> None:
         raise SpaceError("onnxruntime-web is not installed: run npm ci in spaces/static first.")
     for name in names[1:]:
         if why := runs.unlike(name, names[0]):
-            raise SpaceError(f"{runs.title(name)} {why}: they cannot share graphs.")
+            raise SpaceError(f"{runs.called(name, names[0])} {why}: they cannot share graphs.")
     loaded = {name: models.load(name) for name in names}
     if folder.exists():
         shutil.rmtree(folder)
