@@ -8,7 +8,7 @@ import streamlit as st
 
 from explain import ExplainError
 from models import ModelError
-from ui import guests, runs, uploads
+from ui import frame, guests, runs, uploads
 
 SETTING = "PARALLAX_BRING"
 """The environment variable that lets visitors bring models (1, as at home) or not (0, as where anybody may come)."""
@@ -103,12 +103,13 @@ def _take_in(place: Any, source: str, content: bytes | None) -> tuple[str, tuple
     # The choice of runs knows models by their titles.
     guest.title = next(one for one in (guest.title, *(f"{guest.title} {n}" for n in range(2, 9))) if one not in taken)
     kept()[name] = guest
-    st.query_params["right"] = guest.title
+    frame.write("right", guest.title)
     left = st.session_state["left"]
     beside = full_name(st.session_state["task"], left)
     why = _unlike(name, beside)
     if why:
-        st.query_params["left"], left = guest.title, name
+        frame.write("left", guest.title)
+        left = name
     for old in [other for other in kept() if other not in (name, left)][: len(kept()) - MOST_KEPT]:
         del kept()[old]
     return f"{guest.title} is shown {f'alone: {why}' if why else 'on the right'}.", guest.remarks

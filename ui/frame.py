@@ -1,10 +1,12 @@
 """What all pages share: the line with the name, the way from one page to another, and the task."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ui import runs
 
@@ -40,25 +42,70 @@ def choose(
     behind the #. So they are written when another choice is made, or none is meant.
     """
     chosen = _asked(word, options, first, named)
-    if st.query_params.get(word) not in (None, chosen, named(chosen)):
-        st.query_params.pop(word)
-    st.session_state[word] = chosen
-    return st.selectbox(
-        label, options, key=word, format_func=named, on_change=_take, args=(word, options[first], named), **looks
-    )
+    if asked(word) not in (None, chosen, named(chosen)):
+        write(word, None)
+    if st.session_state.get(_field(word), chosen) != chosen:
+        # What a browser says that has not heard of it yet is what it said before, and would undo it.
+        st.session_state["choices"][word] += 1
+    field = _field(word)
+    st.session_state[word] = st.session_state[field] = chosen
+    take = {"on_change": _take, "args": (word, field, options[first], named)}
+    return st.selectbox(label, options, key=field, format_func=named, **take, **looks)
+
+
+def write(word: str, said: str | None) -> None:
+    """Put a word into the address, or take it out."""
+    _written()[word] = (st.query_params.get(word), said)
+    _put(word, said)
+
+
+def asked(word: str) -> str | None:
+    """What the address says of a word; a browser that does not have yet what was written there is told once more."""
+    there = st.query_params.get(word)
+    context = get_script_run_ctx()
+    if context and context.is_history_navigation:
+        # Who goes back means what was there before.
+        _written().pop(word, None)
+    before, said = _written().get(word, (there, there))
+    if there != before or there == said:
+        return there
+    _put(word, said)
+    return said
+
+
+def _written() -> dict[str, tuple[str | None, str | None]]:
+    """For each word that was written on this page what the address said before, and what it says since."""
+    context = get_script_run_ctx()
+    page = context.page_script_hash if context else ""
+    known, written = st.session_state.get("written", ("", {}))
+    if known != page:
+        written = {}
+    st.session_state["written"] = (page, written)
+    return written
+
+
+def _put(word: str, said: str | None) -> None:
+    if said is None:
+        st.query_params.pop(word, None)
+    else:
+        st.query_params[word] = said
+
+
+def _field(word: str) -> str:
+    """The key of the widget that stands for a word now."""
+    return f"{word}-{st.session_state.setdefault('choices', Counter())[word]}"
 
 
 def _asked(word: str, options: Sequence[str], first: int, named: Callable[[str], str]) -> str:
-    asked = st.query_params.get(word)
-    return next((option for option in options if asked in (option, named(option))), options[first])
+    said = asked(word)
+    return next((option for option in options if said in (option, named(option))), options[first])
 
 
-def _take(word: str, default: str, named: Callable[[str], str]) -> None:
-    chosen = st.session_state[word]
-    if chosen == default:
-        st.query_params.pop(word, None)
-    else:
-        st.query_params[word] = named(chosen)
+def _take(word: str, field: str, default: str, named: Callable[[str], str]) -> None:
+    if field != _field(word):
+        return
+    chosen = st.session_state[word] = st.session_state[field]
+    write(word, None if chosen == default else named(chosen))
 
 
 def _words() -> dict[str, str]:

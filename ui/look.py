@@ -194,7 +194,7 @@ def _keep_both() -> None:
     changed = [side for side in before if now[side] != before[side]]
     if len(changed) == 1 and now["left"] == now["right"]:
         other = "left" if changed == ["right"] else "right"
-        st.query_params[other] = bring.title(before[changed[0]])
+        frame.write(other, bring.title(before[changed[0]]))
 
 
 def _choose_method() -> str:
