@@ -97,7 +97,7 @@ def _labels(labels: Sequence[str] | None, units: int) -> Iterator[Finding]:
 
 def _ending(network: Any) -> Iterator[Finding]:
     if network.explains != "logits":
-        name = network.model.layers[-1].name
+        name = network.model.outputs[0]._keras_history.operation.name
         yield _warning(f"{name} cannot be undone, so maps explain the model's outputs: end the model in logits.")
 
 

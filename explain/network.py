@@ -215,12 +215,15 @@ def squash_of(last: Any) -> str | None:
 
 
 def _are_probabilities(output: Any) -> bool:
-    """Whether a tensor is a sigmoid or softmax handed on, or the mean of several, as of an ensemble."""
+    """Whether a tensor is a sigmoid or softmax handed on, its complement, or the mean of several, as of an ensemble."""
     import keras
 
     last = output._keras_history.operation
-    handed_on = _is_own(last, "Average", *PASSING) and all(map(_are_probabilities, keras.tree.flatten(last.input)))
-    return handed_on or _squash(output) is not None
+    if _squash(output) or (_is_own(last, "Activation", "Dense") and last.activation is keras.activations.hard_sigmoid):
+        return True
+    inputs = keras.tree.flatten(last.input)
+    handed_on = _is_own(last, "Average", "Clip", *PASSING) or (_is_own(last, "Subtract") and len(inputs) == 1)
+    return handed_on and all(map(_are_probabilities, inputs))
 
 
 def _explains(output: Any) -> str:
@@ -234,10 +237,18 @@ def _is_linear(output: Any) -> bool:
     last = output._keras_history.operation
     if hasattr(last, "activation"):
         return last.activation in (None, keras.activations.linear)
-    if _is_own(last, *PASSING):
-        return all(map(_is_linear, keras.tree.flatten(last.input)))
+    inputs = keras.tree.flatten(last.input)
+    if _is_own(last, *PASSING) or _is_scaling(last, inputs):
+        return all(map(_is_linear, inputs))
     # The mean of several softmaxes, as of an ensemble, is linear in what has no gradient left.
-    return _is_own(last, *LINEAR) and not any(map(_squash, keras.tree.flatten(last.input)))
+    return _is_own(last, *LINEAR) and not any(map(_squash, inputs))
+
+
+def _is_scaling(operation: Any, inputs: list[Any]) -> bool:
+    """Whether it multiplies by a constant or divides by one, as logits by a temperature."""
+    if _is_own(operation, "TrueDivide", "Divide"):
+        return len(inputs) == 1 and operation._inbound_nodes[0].arguments.args[0] is inputs[0]
+    return _is_own(operation, "Multiply") and len(inputs) == 1
 
 
 def _is_own(operation: Any, *names: str) -> bool:

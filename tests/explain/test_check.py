@@ -283,6 +283,9 @@ def test_an_ending_that_cannot_be_undone():
     assert explain.check(ending, PHOTOS) == (
         Finding("warning", "bent cannot be undone, so maps explain the model's outputs: end the model in logits."),
     )
+    # What is no layer has a name too, and the layer before it is not to blame.
+    (found,) = explain.check(keras.Model(model.input, keras.ops.exp(model.output)), PHOTOS)
+    assert found.sentence.startswith("exp")
 
 
 def test_a_model_without_a_graph_and_pictures_that_are_none():
