@@ -76,7 +76,8 @@ def _optimizer(recipe: Recipe, plan: Plan, stage: Stage, steps: int) -> Any:
     total = steps * stage.epochs
     rate: Any = peak
     if chosen.schedule == "cosine":
-        warmup = max(1, round(total * recipe.warmup))
-        falling = max(1, total - warmup)
-        rate = keras.optimizers.schedules.CosineDecay(0.0, falling, warmup_target=peak, warmup_steps=warmup)
+        # A rise begins at nothing: of a few steps, one that rises would be lost, and of a single one all.
+        warmup = min(round(total * recipe.warmup), total - 1)
+        cosine = keras.optimizers.schedules.CosineDecay
+        rate = cosine(0.0, total - warmup, warmup_target=peak, warmup_steps=warmup) if warmup else cosine(peak, total)
     return getattr(keras.optimizers, chosen.name)(learning_rate=rate, **chosen.options)

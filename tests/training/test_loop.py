@@ -127,9 +127,11 @@ def test_the_cosine_rises_to_the_rate_and_falls_to_nothing():
     assert np.allclose(rates, rising + falling, atol=1e-8)
 
 
-def test_a_training_of_a_single_step_has_a_schedule():
-    table = studies.recipe()
-    assert all(np.isfinite(rates_of(table, table.plans["adam"], Stage(1), steps=1)))
+@pytest.mark.parametrize(("steps", "warmup"), [(1, 0.1), (1, 1.0), (4, 0.1), (40, 0.0)])
+def test_no_step_is_lost_where_the_rate_has_no_time_to_rise(steps, warmup):
+    table = studies.recipe(warmup=warmup)
+    rates = rates_of(table, table.plans["adam"], Stage(1), steps)
+    assert np.allclose(rates, [0.01 * (1 + np.cos(np.pi * step / steps)) / 2 for step in range(steps + 1)], atol=1e-8)
 
 
 def test_the_head_alone_is_trained_in_the_first_stage(training):
