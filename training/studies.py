@@ -6,7 +6,8 @@ table.csv
     One row for each run that is trained, in the order of the recipe; the recipe chooses among `COLUMNS`.
 curves.csv (or as the recipe calls it)
     run, epoch, loss, accuracy, val_loss, val_accuracy, learning_rate, cross_entropy, l2. One row an epoch; the last
-    two only where the loss has an L2 part: they add up to `loss`.
+    two only where the loss has an L2 part: they add up to `loss`. The rate is that of the epoch's first step: nothing,
+    where it rises from there.
 curves.png
     The same, drawn.
 note.md
