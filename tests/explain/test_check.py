@@ -123,6 +123,8 @@ def test_pixels_scaled_twice():
     (sentence,) = _found(keras.Sequential(layers))
     assert "Pixels are scaled twice: black and white are only 0.018 apart where stem_conv begins" in sentence
     assert "take one scaling out, of to_one, rescaling" in sentence
+    (sentence,) = _found(_train(_small(lambda x: x / 255, lambda x: x / 255)))
+    assert sentence.endswith("where conv0 begins: take one scaling out, of what stands before.")
 
 
 def test_a_model_trained_on_pixels_in_0_to_1():
