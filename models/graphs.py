@@ -19,7 +19,7 @@ def build(architecture: str, input_size: int, units: int, dropout: float = 0.2, 
 
     Pixels are 0..255 whatever the network: what its `preprocess_input` does is the first layer of the graph. The head
     is global average pooling, BatchNorm where `head_norm` says so (the Food-101 study), dropout, and one dense layer
-    named `logits` without an activation.
+    named `logits` without an activation, which computes in float32 where others compute in bfloat16.
 
     Args:
         architecture: the name of a network, such as `EfficientNetB0`.
@@ -49,7 +49,9 @@ def build(architecture: str, input_size: int, units: int, dropout: float = 0.2, 
     if head_norm:
         x = keras.layers.BatchNormalization(name="head_norm")(x)
     x = keras.layers.Dropout(dropout, name="dropout")(x)
-    return keras.Model(backbone.input, keras.layers.Dense(units, name="logits")(x), name=architecture.lower())
+    # In bfloat16 classes that are less than a hundredth apart would be a tie.
+    logits = keras.layers.Dense(units, dtype="float32", name="logits")(x)
+    return keras.Model(backbone.input, logits, name=architecture.lower())
 
 
 def _rescaling(network: Any, architecture: str) -> Any:

@@ -64,3 +64,17 @@ def test_a_copy_of_weights_computes_the_same():
     graphs.copy_weights(source, target)
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 4, 4, 3)).astype("float32")
     np.testing.assert_array_equal(target(pixels), source(pixels))
+
+
+def test_logits_are_float32_where_the_rest_computes_in_bfloat16():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = graphs.build("CNN1", 32, 3)
+    finally:
+        keras.config.set_dtype_policy(before)
+    logits = np.asarray(model(np.random.default_rng(1).uniform(0, 255, (8, 32, 32, 3))))
+    assert model.get_layer("pool").compute_dtype == "bfloat16"
+    assert logits.dtype == np.float32
+    # bfloat16 keeps the upper half of a float32's bits.
+    assert (logits.view(np.uint32) << 16).any()
