@@ -48,6 +48,7 @@ export class Crew {
   #eyes;
   #runs = null;
   #progress;
+  #failures = 0;
 
   /** `progress(come, all)` in bytes. */
   constructor(space, progress) {
@@ -66,6 +67,7 @@ export class Crew {
   ready() {
     this.#runs ??= this.#start().catch((error) => {
       this.#runs = null;
+      this.#failures += 1;
       throw error;
     });
     return this.#runs;
@@ -81,8 +83,14 @@ export class Crew {
     const { graphs, runs, runtime } = this.#space;
     const files = [runtime, ...graphs, ...runs.map(({ weights }) => weights)];
     const all = files.reduce((sum, { bytes }) => sum + bytes, 0);
+    const failures = this.#failures;
     let come = 0;
-    const contents = await Promise.all(files.map(({ file, bytes }) => fetched(file, bytes, (more) => this.#progress((come += more), all))));
+    const progress = (more) => {
+      come += more;
+      // Of a start that has failed, what still comes is not told.
+      if (failures === this.#failures) this.#progress(come, all);
+    };
+    const contents = await Promise.all(files.map(({ file, bytes }) => fetched(file, bytes, progress)));
     const program = await unpacked(contents[0]);
     const shared = { space: this.#space, runtime: program, graphs: contents.slice(1, 1 + graphs.length), threads: threadsFor(runs.length) };
     const hands = runs.map(() => new Hand(new URL("./run.worker.js", import.meta.url)));

@@ -8,6 +8,7 @@ import { payload } from "./evidence.js";
 
 const part = (name) => document.querySelector(name);
 const [main, message, now, bar, cameraButton, keepButton] = [".viewer", ".message", ".now", ".fetched", ".camera", ".keep"].map(part);
+const NO_PAGE = "The page could not be fetched whole: check the connection and reload it.";
 const NO_NETWORKS = "The two networks could not be fetched: check the connection and try again.";
 const STOPPED = "The two networks stopped: reload the page, and close others if memory is short.";
 const NO_CAMERA = "There is no camera that this page may use.";
@@ -15,7 +16,11 @@ const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
 
 const on = { state: (_, hash) => writeHash(hash), pick };
 const view = mount(main, { meta: { key: "", busy: "Getting the photograph" }, state: decodeState(), on });
-const space = await json("space.json");
+const space = await json("space.json").catch((error) => {
+  view.update({ meta: { busy: "" } });
+  say(NO_PAGE);
+  throw error;
+});
 const crew = new Crew(space, fetching);
 const camera = new Camera();
 const samples = space.samples.map(({ id, label }, blob) => ({ id, label, blob }));
@@ -25,7 +30,7 @@ let turn = 0;
 let count = 0;
 /** What is on the page: the id of a sample, or the payload of a photograph of one's own. */
 let shown = { sample: null, own: null };
-/** The sample that the address has named of late. */
+/** What the address has named of late: a sample, or null for a photograph of one's own. */
 let addressed = asked();
 
 // -- What is shown ---------------------------------------------------------------------------------------------
@@ -87,10 +92,12 @@ async function pick(id) {
   if (await showSample(id)) address(id);
 }
 
-/** Names what is shown in the address: a sample, or nothing for a photograph of one's own. */
-function address(id) {
+/** Names what is shown in the address: a sample, or nothing for a photograph of one's own. Every step back shows another. */
+function address(id = null) {
+  const place = (id ? `?photo=${encodeURIComponent(id)}` : location.pathname) + location.hash;
+  if (id === addressed) history.replaceState({ own: !id }, "", place);
+  else history.pushState({ own: !id }, "", place);
   addressed = id;
-  history.pushState(null, "", (id ? `?photo=${encodeURIComponent(id)}` : location.pathname) + location.hash);
 }
 
 async function take(picture, name) {
@@ -115,8 +122,8 @@ async function explain(photo, mine) {
 // -- The camera ------------------------------------------------------------------------------------------------
 
 /**
- * What the networks are looking at, the frame that is shown, and per run the last map of every layer, so that a step to
- * another depth is never empty.
+ * What the networks are looking at, the frame that is shown, and per run the last map and gates of every layer, so that a
+ * step to another depth is never empty and nothing moves where a layer has no gates.
  */
 let live = null;
 
@@ -124,7 +131,8 @@ async function startCamera() {
   const mine = begin("Opening the camera");
   watching(true);
   if (await prepared(mine)) {
-    live = { looking: null, photo: null, maps: space.runs.map(() => ({})) };
+    const [maps, gates] = [0, 1].map(() => space.runs.map(() => ({})));
+    live = { looking: null, photo: null, maps, gates };
     const take = (bitmap) => frame(bitmap, mine).catch((error) => failed(STOPPED, error, mine));
     await camera.start(space.view.source_size ?? space.size, take, stopCamera).catch((error) => failed(NO_CAMERA, error, mine));
   }
@@ -159,7 +167,9 @@ async function frame(bitmap, mine) {
 
 function drawFrame(seen, answers) {
   live.photo = { name: "camera", ...seen };
-  answers.forEach((answer, k) => (answer.maps = Object.assign(live.maps[k], answer.maps)));
+  answers.forEach((answer, k) => {
+    for (const part of ["maps", "gates"]) answer[part] = Object.assign(live[part][k], answer[part]);
+  });
   shown = { ...shown, sample: null };
   show(payload(space, live.photo, answers, { key: `live ${(count += 1)}`, live: true, seconds: null }));
   keepButton.disabled = false;
@@ -191,6 +201,8 @@ async function prepared(mine) {
   try {
     await crew.ready();
   } catch (error) {
+    now.textContent = "";
+    bar.style.setProperty("--part", "0");
     failed(NO_NETWORKS, error, mine);
     return false;
   }
@@ -247,21 +259,22 @@ addEventListener("popstate", () => {
   // Another hash is another view of what is there.
   if (id === addressed) return;
   addressed = id;
-  if (id || !shown.own) showSample(id ?? samples[0].id);
-  else if (shown.sample !== null) {
+  if (id) showSample(id);
+  else {
     begin("");
     shown = { ...shown, sample: null };
     show(shown.own);
   }
 });
 
-/** The sample that the address names. */
+/** The sample that the address names, or the first; null where it stands for a photograph of one's own. */
 function asked() {
+  if (history.state?.own && shown.own) return null;
   const id = new URLSearchParams(location.search).get("photo");
-  return samples.find((sample) => sample.id === id)?.id;
+  return (samples.find((sample) => sample.id === id) ?? samples[0]).id;
 }
 
-await showSample(asked() ?? samples[0].id);
+await showSample(addressed);
 await prepared(turn);
 // From here on the page needs nobody. Without HTTPS there is no such worker.
 await navigator.serviceWorker?.register("service-worker.js").catch(() => null);

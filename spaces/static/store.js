@@ -10,15 +10,26 @@ export async function fetched(file, bytes, progress) {
   const kept = await store?.match(file);
   if (kept) {
     const content = new Uint8Array(await kept.arrayBuffer());
-    progress(bytes);
-    return content;
+    if (isWhole(content, bytes)) {
+      progress(bytes);
+      return content;
+    }
+    // The service worker would give it again.
+    await store.delete(file);
   }
-  const response = await fetch(file);
+  const response = await fetch(file, { cache: "no-cache" });
   if (!response.ok) throw new Error(`${file}: ${response.status}`);
   const content = await collected(response, bytes, progress);
+  if (!isWhole(content, bytes)) throw new Error(`${file}: ${content.length} bytes instead of ${bytes}`);
   // A full disk is no reason to stop.
   await store?.put(file, new Response(content)).catch(() => {});
   return content;
+}
+
+/** Whether it is the file: a server in trouble may give a page in its place, which would be kept for good. */
+function isWhole(content, bytes) {
+  // WebAssembly has been unpacked on the way.
+  return content.length === bytes || [0x00, 0x61, 0x73, 0x6d].every((byte, at) => content[at] === byte);
 }
 
 async function collected(response, bytes, progress) {

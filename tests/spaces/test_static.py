@@ -321,10 +321,16 @@ def _camera(tab: Tab) -> None:
         document.body.dataset.moved = frames > 4;
       }, 40);
     }""")
+    place = tab.page.locator(".parallax").bounding_box()
+    tab.depth.press("End")
+    tab.at("top")
     tab.button("Camera").click()
     tab.ready("camera")
     expect(tab.page.get_by_text("frames a second")).to_be_visible()
     expect(tab.page.locator("body[data-moved='true']")).to_be_attached()
+    # Nothing has moved for it.
+    assert tab.page.locator(".parallax").bounding_box() == place
+    expect(tab.page.get_by_text("no SE gates at top").first).to_be_visible()
     # Another depth, another graph; the channels follow.
     tab.depth.press("Home")
     tab.at("stem")
@@ -340,6 +346,27 @@ def _camera(tab: Tab) -> None:
 
 def _percent(p: float) -> str:
     return "> 99.9 %" if p > 0.9995 else "< 0.1 %" if p < 0.0005 else f"{100 * p:.1f} %"
+
+
+@pytest.mark.browser
+def test_what_a_server_in_trouble_gives_instead_is_told_and_never_kept(folder, space, new_context):
+    with served(folder) as address:
+        page = new_context(reduced_motion="reduce").new_page()
+        page.route("**/space.json", lambda route: route.fulfill(status=503))
+        tab = visit(page, address)
+        expect(tab.alert).to_have_text("The page could not be fetched whole: check the connection and reload it.")
+        expect(page.locator(".parallax[aria-busy='false']")).to_be_visible()
+        page.unroute("**/space.json")
+        page.route("**/*.weights", lambda route: route.fulfill(body="<p>Come again later"))
+        page.goto(address)
+        expect(tab.alert).to_contain_text("The two networks could not be fetched", timeout=PREPARING)
+        expect(page.locator(".now")).to_have_text("")
+        page.unroute("**/*.weights")
+        # Nor does it help to have been kept.
+        kept = "([store, file]) => caches.open(store).then((store) => store.put(file, new Response('<p>')))"
+        page.evaluate(kept, ["parallax / large", space["graphs"][0]["file"]])
+        _give(tab, "mine.png", EXACT["chelsea.png"]())
+        tab.page.locator("[aria-label^='mine.png as the network']").wait_for(timeout=PREPARING)
 
 
 @pytest.mark.browser
@@ -369,10 +396,15 @@ def test_dropped_and_pasted_photographs_the_address_and_the_way_back_for_everybo
         tab.button("china").click()
         tab.ready("china")
         expect(tab.page).to_have_url(re.compile(r"\?photo=china#"))
-        tab.page.go_back()
-        tab.ready("paste.png")
-        tab.page.go_forward()
-        tab.ready("china")
+        # One step back for each photograph that can be had again: of one's own that is the last.
+        for step, photograph in (
+            ("back", "paste.png"),
+            ("back", "coffee"),
+            ("forward", "paste.png"),
+            ("forward", "china"),
+        ):
+            tab.page.evaluate(f"history.{step}()")
+            tab.ready(photograph)
         _nobody_is_shut_out(tab)
         _files_that_are_no_photographs(tab)
 
