@@ -159,7 +159,7 @@ def _entrance(model: Any) -> Iterator[Finding]:
     if not apart.max() >= NARROWEST:
         yield _error(
             f"Pixels are scaled twice: black and white are only {apart.max():.2g} apart where {first.name} begins: "
-            f"take one scaling out, of {_list(scaling)} and what stands before."
+            f"take one scaling out, of {f'{_list(scaling)} and ' if scaling else ''}what stands before."
         )
     elif apart.shape == (3,) and np.allclose(apart, IMAGENET_SPREAD**-0.5, rtol=0.01):
         yield _error(
