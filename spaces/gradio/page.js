@@ -142,6 +142,9 @@ for (const select of [left, right]) {
     // Runs lie side by side only within one task.
     if (taskOf(other.value) !== taskOf(select.value)) {
       other.value = runs.find(({ id, task }) => task === taskOf(select.value) && id !== select.value)?.id ?? select.value;
+    } else if (other.value === select.value) {
+      // One run alone is nothing to compare: the two change places.
+      other.value = select === left ? asked.runs[0] : asked.runs.at(-1);
     }
     ask({ runs: [left.value, right.value] });
   });
@@ -193,7 +196,11 @@ if (pair.length) {
   const query = new URLSearchParams(globalThis.location.search);
   const known = (name) => runs.find(({ id }) => id === query.get(name))?.id;
   const names = [known("left") ?? pair[0], known("right") ?? pair.at(-1)];
-  ask({ sample: query.get("photo") ?? asked.sample, runs: names });
+  const sample = pictures.find(({ id }) => id === query.get("photo"))?.id;
+  const missing = ["left", "right"].map((side) => query.get(side)).filter((name) => name && !names.includes(name));
+  const said = [...new Set(missing)].map((name) => `The run that the address names is not here: ${name}.`);
+  if (query.get("photo") && !sample) said.unshift("The photograph that the address names is not here.");
+  ask({ sample: sample ?? asked.sample, runs: names }, said.join(" "));
 } else {
   say("There are no checkpoints: train a run first, see python -m training list.");
   busy("");

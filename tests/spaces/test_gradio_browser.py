@@ -95,7 +95,7 @@ def test_an_upload_is_explained_as_programs_hear_it(look, space, harbour, tmp_pa
 
 def test_a_bad_file_gets_a_sentence_and_the_last_photograph_stays(look, harbour):
     tab = look("/?photo=nowhere")
-    expect(tab.alert).to_have_text("The page asked for something that is not here: reload it.")
+    expect(tab.alert).to_have_text("The photograph that the address names is not here.")
     tab.ready("chelsea")
     tab.upload("good.jpg", harbour)
     tab.ready("good.jpg")
@@ -118,10 +118,17 @@ def test_a_bad_file_gets_a_sentence_and_the_last_photograph_stays(look, harbour)
 
 
 def test_other_runs_the_numbers_of_what_is_shown_and_the_camera(look):
-    tab = look("/?photo=coffee&right=cats_vs_dogs/sgd-seed1")
+    tab = look("/?photo=coffee&left=%3Cb%3E&right=cats_vs_dogs/sgd-seed1")
     tab.ready("coffee")
-    expect(tab.page.get_by_label("Right run")).to_have_value("cats_vs_dogs/sgd-seed1")
+    expect(tab.alert).to_have_text("The run that the address names is not here: <b>.")
+    left, right = (tab.page.get_by_label(f"{side} run") for side in ("Left", "Right"))
+    expect(right).to_have_value("cats_vs_dogs/sgd-seed1")
     expect(tab.page).to_have_url(re.compile("right=cats_vs_dogs%2Fsgd-seed1"))
+    # Who chooses for one side the run of the other changes the two.
+    left.select_option("cats_vs_dogs/sgd-seed1")
+    expect(right).to_have_value("cats_vs_dogs/sgd")
+    expect(tab.page).to_have_url(re.compile("right=cats_vs_dogs%2Fsgd#"))
+    tab.ready("coffee")
     with tab.page.expect_download() as download:
         tab.button("Download the numbers as npz").click()
     assert download.value.suggested_filename == "parallax-coffee.npz"
