@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import RerunException
 
 from explain import ExplainError
 from models import ModelError
@@ -67,7 +68,12 @@ def offer() -> None:
         place = st.empty()
         brought = st.session_state.pop("brought", None)
         if brought is not None:
-            st.session_state["guest_report"] = _take_in(place, *brought)
+            try:
+                st.session_state["guest_report"] = _take_in(place, *brought)
+            except RerunException:
+                # A click meanwhile begins the page anew, and this with it.
+                st.session_state["brought"] = brought
+                raise
         _say(place, *st.session_state.get("guest_report", (IDEA, ())))
 
 

@@ -106,6 +106,19 @@ def shown(app: AppTest) -> list[str]:
     return [run["name"] for run in meta(app)["runs"]]
 
 
+def test_a_click_while_a_model_is_prepared_loses_nothing(app, files, trusted, monkeypatch):
+    take = guests.from_file
+
+    def interrupted(*_) -> None:
+        monkeypatch.setattr(guests, "from_file", take)
+        st.rerun()
+
+    monkeypatch.setattr(guests, "from_file", interrupted)
+    give(app, files / "mine.keras")
+    assert shown(app) == ["SGD", "mine"]
+    assert "brought" not in app.session_state
+
+
 def test_a_model_stands_beside_a_run_and_takes_the_names_of_its_classes(app, files):
     from explain import Explainer
     from ui import samples
