@@ -15,7 +15,7 @@ from models.card import Card
 from models.command import status_of
 from models.quiet import import_keras
 from models.store import resolve
-from training import data, recipes, tables
+from training import recipes, tables
 from training.cache import GIGABYTE, MOST, Cache
 from training.recipe import TrainingError
 from training.setup import Setup
@@ -214,12 +214,10 @@ def _tune(asked: argparse.Namespace) -> int:
 def _evaluate(asked: argparse.Namespace) -> int:
     place = resolve(asked.name)
     import_keras()
-    from training.evaluate import evaluate, seen_by, trained_on
+    from training.evaluate import evaluate, load_for
 
     run = load(place)
-    split = data.load(asked.data, asked.split, **seen_by(run.card))
-    if asked.split != "train":
-        data.warn_of_known(split, trained_on(run.card, asked.data))
+    split = load_for(run.card, asked.data, asked.split)
     found = evaluate(run.model, split, run.card).summary()
     if asked.save:
         if not (place / "card.json").is_file():

@@ -39,7 +39,7 @@ from explain import Explainer
 from explain.agreement import agreement
 from explain.methods import DEFAULT
 from training import data, tables, views
-from training.evaluate import Evaluation, evaluate, seen_by, trained_on
+from training.evaluate import Evaluation, evaluate, load_for, seen_by
 from training.recipe import TrainingError
 
 PAIR = ("sgd", "adam")
@@ -176,13 +176,10 @@ def _answers(
         run = models.load(f"{task}/{name}", checkpoints)
         if answers and run.labels != next(iter(answers.values())).run.labels:
             raise TrainingError(f"The runs {names[0]} and {name} of {task} have different labels.")
-        seen = seen_by(run.card)
-        key = json.dumps(seen, sort_keys=True)
-        if key not in splits:
-            splits[key] = data.load(source, split, **seen)
-            if split != "train":
-                data.warn_of_known(splits[key], trained_on(run.card, source))
-        pictures = splits[key]
+        seen = json.dumps(seen_by(run.card), sort_keys=True)
+        if seen not in splits:
+            splits[seen] = load_for(run.card, source, split)
+        pictures = splits[seen]
         if answers and pictures.sha256 != next(iter(splits.values())).sha256:
             raise TrainingError(f"The runs {names[0]} and {name} of {task} have different shares of the pictures.")
         answers[name] = _Answers(run, pictures, evaluate(run.model, pictures, run.card))

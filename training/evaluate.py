@@ -85,8 +85,20 @@ def seen_by(card: Card) -> dict[str, Any]:
     }
 
 
-def trained_on(card: Card, source: str) -> frozenset[str]:
-    """The sha256 of the bytes of each picture that a run was trained on; none where the source has others, or none."""
+def load_for(card: Card, source: str, split: str | None) -> data.Split:
+    """A split as a run has learned to see it; tells how many of its pictures the run was trained on.
+
+    Raises:
+        TrainingError: as `training.data.load`.
+    """
+    pictures = data.load(source, split, **seen_by(card))
+    if split != "train":
+        data.warn_of_known(pictures, _trained_on(card, source))
+    return pictures
+
+
+def _trained_on(card: Card, source: str) -> frozenset[str]:
+    """The sha256 of each picture's bytes that a run was trained on; empty where the source has other such pictures."""
     seen, digest = seen_by(card), hashlib.sha256()
     rows = rows_of(source, "train", seen["labels"], digest, seen["shares"] or {}, seen["subset"])
     found = frozenset[str]()

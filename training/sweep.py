@@ -179,7 +179,7 @@ def train_one(
         replace(card, training=card.training | {"memory_mb": round(peak() / 1e6)}).write(working / "card.json")
     if test:
         card = Card.read(working / "card.json")
-        tested = _tested(working, source, recipe, plan)
+        tested = _tested(working, source)
         replace(card, results=card.results | {"test": tested}).write(working / "card.json")
     (working / WEIGHTS).unlink()
     shutil.rmtree(place, ignore_errors=True)
@@ -200,14 +200,10 @@ def _say(line: str) -> None:
     print(f"  {line}", flush=True)
 
 
-def _tested(folder: Path, source: str, recipe: Recipe, plan: Plan) -> dict[str, Any]:
+def _tested(folder: Path, source: str) -> dict[str, Any]:
     from models import load
-    from training import data, loop
-    from training.evaluate import evaluate, trained_on
+    from training.evaluate import evaluate, load_for
 
     run = load(folder)
-    # The labels may be those of the data.
-    recipe = replace(recipe.of(plan), labels=run.labels)
-    pictures = loop.load(source, "test", recipe)
-    data.warn_of_known(pictures, trained_on(run.card, source))
+    pictures = load_for(run.card, source, "test")
     return evaluate(run.model, pictures, run.card).summary() | {"sha256": pictures.sha256}

@@ -10,9 +10,9 @@ import pytest
 
 from models import load
 from tests.training import studies
-from training import data, loop, state, views
+from training import loop, state, views
 from training.cache import Cache
-from training.evaluate import evaluate, seen_by
+from training.evaluate import evaluate, load_for
 from training.recipe import Recipe
 from training.setup import Setup
 
@@ -109,5 +109,5 @@ def assert_same_end(one: Training, other: Training) -> None:
 def assert_its_own_results(run: Training) -> None:
     """What the card says of validation is what anybody finds who loads the checkpoint."""
     found = load(run.out)
-    pictures = data.load(str(run.source), "validation", **seen_by(found.card))
+    pictures = load_for(found.card, str(run.source), "validation")
     assert evaluate(found.model, pictures, found.card).summary() == run.card.results["validation"]
