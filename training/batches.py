@@ -27,9 +27,7 @@ def batches_of(
     import keras
 
     mine = share()
-    one_pass = steps == -(-len(labels) // size)
-    shared = mine.of(len(labels) if one_pass else steps * size, size)
-    order = np.resize(views.order(len(labels), seed, epoch), shared)
+    order = np.resize(views.order(len(labels), seed, epoch), mine.epoch(len(labels), size, steps))
 
     class Batches(keras.utils.PyDataset):
         def __len__(self) -> int:

@@ -255,8 +255,7 @@ class Packed:
         import tensorflow as tf
 
         mine = share()
-        one_pass = steps == -(-len(self) // size)
-        shared = mine.of(len(self) if one_pass else steps * size, size)
+        taken = mine.epoch(len(self), size, steps)
 
         def part(batch: Any) -> Any:
             each = tf.shape(batch)[0] // mine.parts
@@ -276,9 +275,9 @@ class Packed:
         files = tf.data.Dataset.from_tensor_slices(random.permutation(self.files))
         records = files.interleave(tf.data.TFRecordDataset, cycle_length=4)
         records = records.shuffle(min(len(self), SHUFFLED), seed=int(random.integers(2**31)))
-        records = (records if one_pass else records.repeat()).take(shared)
+        records = (records if taken <= len(self) else records.repeat()).take(taken)
         if mine.parts > 1:
             records = records.batch(size).map(part).unbatch()
         pictures = records.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         batches = pictures.batch(size // mine.parts)
-        return batches.apply(tf.data.experimental.assert_cardinality(-(-shared // size))).prefetch(tf.data.AUTOTUNE)
+        return batches.apply(tf.data.experimental.assert_cardinality(-(-taken // size))).prefetch(tf.data.AUTOTUNE)

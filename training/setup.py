@@ -90,15 +90,18 @@ class Share:
     parts: int = 1
     devices: int = 1
 
-    def of(self, pictures: int, size: int) -> int:
-        """How many pictures of an epoch, in batches of a size, all devices can share: of the last batch perhaps fewer.
+    def epoch(self, pictures: int, size: int, steps: int) -> int:
+        """How many pictures an epoch takes: one pass over all where it has as many steps, or else whole batches.
+
+        What all devices cannot share of the last batch is left out.
 
         Raises:
             TrainingError: if they cannot share a whole batch.
         """
         if size % self.devices:
             raise TrainingError(f"A batch of {size} pictures cannot be shared by {self.devices} devices.")
-        return pictures - pictures % self.devices
+        taken = pictures if steps == -(-pictures // size) else steps * size
+        return taken - taken % self.devices
 
 
 def share() -> Share:
