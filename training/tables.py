@@ -22,7 +22,7 @@ def read(path: Path) -> list[dict[str, str]]:
         with path.open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file, strict=True))
     except (ValueError, csv.Error) as error:
-        raise damaged(path) from error
+        raise _damaged(path) from error
 
 
 def numbers(path: Path) -> list[dict[str, float]]:
@@ -34,11 +34,10 @@ def numbers(path: Path) -> list[dict[str, float]]:
     try:
         return [{key: float(value) for key, value in row.items() if value} for row in read(path)]
     except (ValueError, TypeError) as error:
-        raise damaged(path) from error
+        raise _damaged(path) from error
 
 
-def damaged(path: Path) -> TrainingError:
-    """What is said of a table that cannot be read."""
+def _damaged(path: Path) -> TrainingError:
     return TrainingError(f"{path} is damaged: it is not the table that it should be.")
 
 
