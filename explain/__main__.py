@@ -153,8 +153,7 @@ def _load(asked: argparse.Namespace, say: Any) -> tuple[dict[str, Any], dict[str
             labels=next(same, run.labels),
             engine=asked.engine,
             layers=asked.layers,
-            fit=run.card.preprocessing.get("fit", "crop"),
-            source_size=run.card.preprocessing.get("source_size"),
+            **run.card.view,
         )
     (first_name, first), *others = explainers.items()
     for name, one in others:

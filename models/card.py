@@ -67,6 +67,11 @@ class Card:
         return f"{self.task}/{self.run}"
 
     @property
+    def view(self) -> dict[str, Any]:
+        """How photographs become squares: arguments of `explain.Explainer` and `explain.photo.see`."""
+        return {"fit": self.preprocessing.get("fit", "crop"), "source_size": self.preprocessing.get("source_size")}
+
+    @property
     def machines(self) -> list[str]:
         """What it ran on, one machine each, in order."""
         return self.machine.split("; ") if self.machine else []

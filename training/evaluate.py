@@ -78,8 +78,8 @@ def seen_by(card: Card) -> dict[str, Any]:
     """How a run has learned to see pictures, for `training.data.load`; shares of the training pictures are its own."""
     return {
         "labels": card.labels,
-        "size": card.preprocessing.get("source_size") or card.input_size,
-        "fit": card.preprocessing.get("fit", "crop"),
+        "size": card.view["source_size"] or card.input_size,
+        "fit": card.view["fit"],
         "shares": card.data.get("shares"),
         "subset": card.data.get("subset", False),
     }

@@ -84,7 +84,7 @@ def recipe(card: Card) -> list[tuple[str, str]]:
         "mirrored" if augmentation.get("flip") else "",
     ]
     seen = f"{card.input_size} x {card.input_size} px"
-    source = card.preprocessing.get("source_size")
+    source = card.view["source_size"]
     schedule, warmup = str(card.optimizer.get("schedule", "")), training.get("warmup")
     # A constant rate is held from the first step on, whatever the recipe says of warming up.
     rise = f", after a rise in the first {100 * warmup:g} % of a stage" if warmup and schedule == "cosine" else ""

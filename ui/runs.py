@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Condition
-from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -98,11 +97,6 @@ def called(name: str, beside: str) -> str:
     return title(name) if title(name) != title(beside) else name
 
 
-def _view(card: Card) -> dict[str, Any]:
-    """How a run's photographs become squares: arguments of Explainer and of photo.see."""
-    return {"fit": card.preprocessing.get("fit", "crop"), "source_size": card.preprocessing.get("source_size")}
-
-
 def explainer(name: str) -> Explainer:
     """A run ready to explain.
 
@@ -133,7 +127,7 @@ def prepare(run: models.Run, graphs: Graphs | None = None) -> Explainer:
     Raises:
         ExplainError: if the run cannot be explained.
     """
-    found = Explainer(run.model, labels=run.labels, threads=1, graphs=graphs, **_view(run.card))
+    found = Explainer(run.model, labels=run.labels, threads=1, graphs=graphs, **run.card.view)
     blank = np.zeros((found.size, found.size, 3), np.uint8)
     found(blank, targets=range(min(len(found.labels), MOST_CLASSES)), keep=True)
     if len(found.labels) > MOST_CLASSES:
@@ -206,12 +200,12 @@ def read(content: bytes, name: str) -> Image.Image:
 def seen(picture: Image.Image, name: str) -> np.ndarray:
     """What a run's network will see of a photograph, (S, S, 3) uint8; needs its card alone."""
     card = _card(name)
-    return photo.see(picture, card.input_size, **_view(card))
+    return photo.see(picture, card.input_size, **card.view)
 
 
 def source_size(name: str) -> int | None:
     """What a run's photographs are first brought to, see `explain.photo.see`."""
-    return _view(_card(name))["source_size"]
+    return _card(name).view["source_size"]
 
 
 def _card(name: str) -> Card:

@@ -79,7 +79,7 @@ def assemble(folder: Path, names: Sequence[str] = PAIR) -> None:
     space: dict[str, Any] = {key: first[key] for key in ("task", "method", "classes", "layers")}
     space |= {
         "size": card.input_size,
-        "view": {"fit": card.preprocessing.get("fit", "crop"), "source_size": card.preprocessing.get("source_size")},
+        "view": card.view,
         "labels": list(card.labels),
         "units": card.units,
         "maps": DEFAULT,
@@ -201,15 +201,7 @@ def _hashed(folder: Path, place: str, ending: str, content: bytes) -> dict[str, 
 
 def _samples(folder: Path, loaded: Mapping[str, models.Run]) -> list[dict[str, Any]]:
     """Writes the payloads of the samples."""
-    explainers = {
-        name: Explainer(
-            run.model,
-            labels=run.labels,
-            fit=run.card.preprocessing.get("fit", "crop"),
-            source_size=run.card.preprocessing.get("source_size"),
-        )
-        for name, run in loaded.items()
-    }
+    explainers = {name: Explainer(run.model, labels=run.labels, **run.card.view) for name, run in loaded.items()}
     names = {name: runs.title(name) for name in loaded}
     card = next(iter(loaded.values())).card
     (folder / "samples").mkdir()
@@ -221,8 +213,7 @@ def _samples(folder: Path, loaded: Mapping[str, models.Run]) -> list[dict[str, A
         picture = photo.read(sample.path)
         found = {name: one(picture, targets=one.labels, keep=True) for name, one in explainers.items()}
         file = f"samples/{number}"
-        source_size = card.preprocessing.get("source_size")
-        _write(folder / file, payload(sample.label, picture.size, found, names, card.task, source_size))
+        _write(folder / file, payload(sample.label, picture.size, found, names, card.task, card.view["source_size"]))
         about = {"id": sample.id, "label": sample.label, "file": file}
         shown.append(about | {"thumbnail": base64.b64encode(thumbnail).decode()})
     if not shown:
