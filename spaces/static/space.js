@@ -131,8 +131,7 @@ async function startCamera() {
   const mine = begin("Opening the camera");
   watching(true);
   if (await prepared(mine)) {
-    const [maps, gates] = [0, 1].map(() => space.runs.map(() => ({})));
-    live = { looking: null, photo: null, maps, gates };
+    live = { looking: null, photo: null, last: space.runs.map(() => ({ maps: {}, gates: {} })) };
     const take = (bitmap) => frame(bitmap, mine).catch((error) => failed(STOPPED, error, mine));
     await camera.start(space.view.source_size ?? space.size, take, stopCamera).catch((error) => failed(NO_CAMERA, error, mine));
   }
@@ -168,7 +167,7 @@ async function frame(bitmap, mine) {
 function drawFrame(seen, answers) {
   live.photo = { name: "camera", ...seen };
   answers.forEach((answer, k) => {
-    for (const part of ["maps", "gates"]) answer[part] = Object.assign(live[part][k], answer[part]);
+    for (const [part, last] of Object.entries(live.last[k])) answer[part] = Object.assign(last, answer[part]);
   });
   shown = { ...shown, sample: null };
   show(payload(space, live.photo, answers, { key: `live ${(count += 1)}`, live: true, seconds: null }));
