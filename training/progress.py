@@ -49,7 +49,7 @@ def line(history: list[dict[str, float]], last: int, total: int) -> str:
     """What is said after an epoch of a stage that ends with the epoch `last`: of another, no time is known yet."""
     row = history[-1]
     left = minutes((last - len(history)) * row["seconds"])
-    ahead = f", then epochs {last + 1} to {total}, which train other layers" if last < total else ""
+    ahead = f" until epoch {last + 1} trains other layers" if last < total else ""
     return (
         f"epoch {len(history)} of {total}: loss {row['loss']:.4f}, accuracy {row['accuracy']:.4f}, validation "
         f"{row['val_accuracy']:.4f} (loss {row['val_loss']:.4f}), {left} left{ahead}"

@@ -51,7 +51,7 @@ def test_the_line_after_an_epoch_says_what_is_left():
 
 def test_no_time_is_known_of_layers_that_were_not_trained_yet(whole):
     ends = [line.rpartition("), ")[2] for line in whole.said if line.startswith("epoch ")]
-    then = " left, then epochs 3 to 4, which train other layers"
+    then = " left until epoch 3 trains other layers"
     assert [end.partition(" s")[2] for end in ends] == [then, then, " left", " left"]
     assert ends[1] == f"0 s{then}"
 
