@@ -5,7 +5,6 @@ import os
 from typing import Any
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import RerunException
 
 from explain import ExplainError
 from models import ModelError
@@ -66,20 +65,21 @@ def offer() -> None:
             placeholder="hf://user/repo@revision",
         )
         place = st.empty()
-        brought = st.session_state.pop("brought", None)
-        if brought is not None:
+        if "brought" in st.session_state:
             try:
-                st.session_state["guest_report"] = _take_in(place, *brought)
-            except RerunException:
-                # A click meanwhile begins the page anew, and this with it.
-                st.session_state["brought"] = brought
+                st.session_state["guest_report"] = _take_in(place, *st.session_state["brought"])
+            except Exception:
+                del st.session_state["brought"]
                 raise
+            # Not before: a click meanwhile ends this run of the page, and the next has to take it in.
+            del st.session_state["brought"]
         _say(place, *st.session_state.get("guest_report", (IDEA, ())))
 
 
 def _take_file(turn: int) -> None:
     file = st.session_state.get(f"guest_file_{turn}")
-    if file is not None:
+    # The browser may report the field of the last model once more after that has gone.
+    if file is not None and turn == st.session_state["guest_turn"]:
         st.session_state["brought"] = (file.name, uploads.take(file))
         # Another field, an empty one.
         st.session_state["guest_turn"] = turn + 1

@@ -111,11 +111,26 @@ def test_a_click_while_a_model_is_prepared_loses_nothing(app, files, trusted, mo
 
     def interrupted(*_) -> None:
         monkeypatch.setattr(guests, "from_file", take)
-        st.rerun()
+        st.stop()
 
     monkeypatch.setattr(guests, "from_file", interrupted)
-    give(app, files / "mine.keras")
+    give(app, files / "mine.keras").run()
     assert shown(app) == ["SGD", "mine"]
+    assert "brought" not in app.session_state
+
+
+def test_a_field_that_is_reported_once_more_brings_nothing():
+    def page() -> None:
+        import streamlit as st
+        from streamlit.runtime.uploaded_file_manager import DeletedFile
+
+        from ui import bring
+
+        st.session_state["guest_turn"], st.session_state["guest_file_0"] = 1, DeletedFile("an id")
+        bring._take_file(0)
+
+    app = AppTest.from_function(page).run()
+    assert not app.exception
     assert "brought" not in app.session_state
 
 
