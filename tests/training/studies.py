@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -138,4 +139,12 @@ def write_hub(folder: Path, first: int = 0) -> Path:
             features_of(label=LABELS),
         )
         first += count
+    return folder
+
+
+def leak(source: Path, folder: Path, split: str, counts: tuple[int, ...]) -> Path:
+    """A copy of what `write_hub` wrote whose split is 4 other pictures and so many of each class to train on."""
+    shutil.copytree(source, folder)
+    file = next(folder.rglob(f"{split}-*.parquet"))
+    write_parquet(file, [*rows_of(counts), *rows_of((2, 2), 50)], features_of(label=LABELS))
     return folder

@@ -175,18 +175,12 @@ def test_runs_with_other_labels_are_not_compared(checkpoints, hub_folder, tmp_pa
 
 def test_pictures_that_the_runs_were_trained_on_are_told_once(checkpoints, hub_folder, tmp_path, caplog):
     shutil.copytree(checkpoints, tmp_path, dirs_exist_ok=True)
-    shutil.copytree(hub_folder, tmp_path / "data")
-    for split in ("test", "validation"):
-        studies.write_parquet(
-            next((tmp_path / "data").rglob(f"{split}-*.parquet")),
-            [*studies.rows_of((1, 0)), *studies.rows_of((2, 2), 50)],
-            studies.features_of(label=studies.LABELS),
-        )
+    source = studies.leak(hub_folder, tmp_path / "data", "test", (1, 0))
     trained = data.load(str(hub_folder), "train", studies.LABELS, 32).sha256
     for name in errors.PAIR:
         card = tmp_path / "made" / name / "card.json"
         replace(Card.read(card), data={"train": {"sha256": trained}}).write(card)
-    errors._answers("made", str(tmp_path / "data"), "test", tmp_path, say=lambda _: None)
+    errors._answers("made", str(source), "test", tmp_path, say=lambda _: None)
     assert caplog.messages.count("1 of the 5 pictures to judge by had a part in the training, too.") == 1
 
 

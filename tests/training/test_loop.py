@@ -92,13 +92,7 @@ def test_a_constant_rate_fewer_steps_than_a_pass_and_a_batch_of_its_own(training
 
 
 def test_pictures_that_are_trained_on_and_judged_by_are_told(training, hub_folder, tmp_path, caplog):
-    training.source = tmp_path / "made"
-    shutil.copytree(hub_folder, training.source)
-    studies.write_parquet(
-        next(training.source.rglob("validation-*.parquet")),
-        [*studies.rows_of((1, 1)), *studies.rows_of((2, 2), 50)],
-        studies.features_of(label=studies.LABELS),
-    )
+    training.source = studies.leak(hub_folder, tmp_path / "made", "validation", (1, 1))
     training(studies.recipe(stages=(Stage(1, "head"),)))
     assert "2 of the 6 pictures to judge by had a part in the training, too." in caplog.messages
 

@@ -85,18 +85,15 @@ def test_a_result_is_saved_to_the_card_and_changes_nothing_else(whole, hub_folde
 
 
 def test_pictures_that_a_run_was_trained_on_are_told_where_they_judge_it(whole, hub_folder, tmp_path, caplog):
-    source = tmp_path / "made"
-    shutil.copytree(hub_folder, source)
-    test = next(source.rglob("test-*.parquet"))
-    features = studies.features_of(label=studies.LABELS)
-    studies.write_parquet(test, [*studies.rows_of((2, 1)), *studies.rows_of((3, 3), 50)], features)
+    source = studies.leak(hub_folder, tmp_path / "made", "test", (2, 1))
     words = ["evaluate", str(whole.out), "--data", str(source), "--split"]
     assert command.main([*words, "test"]) == 0
-    told = "3 of the 9 pictures to judge by had a part in the training, too."
+    told = "3 of the 7 pictures to judge by had a part in the training, too."
     assert caplog.messages.count(told) == 1
     assert command.main([*words, "train"]) == 0
     # What lies beside them now is not what the run was trained on.
-    studies.write_parquet(next(source.rglob("train-*.parquet")), studies.rows_of((5, 5)), features)
+    train = next(source.rglob("train-*.parquet"))
+    studies.write_parquet(train, studies.rows_of((5, 5)), studies.features_of(label=studies.LABELS))
     assert command.main([*words, "test"]) == 0
     assert sum("had a part in the training" in message for message in caplog.messages) == 1
 
