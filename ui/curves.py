@@ -7,8 +7,6 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-import streamlit as st
-
 import models
 from models.card import Card
 from ui import frame, runs
@@ -21,12 +19,8 @@ MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy", "cross_entropy", "l2
 
 def page() -> None:
     """Draw the page."""
-    with frame.toolbar():
-        task = frame.choose_task() if runs.tasks() else ""
-    if not task:
-        st.error(runs.NONE)
-        return
-    curves(meta(task))
+    if task := frame.toolbar_of_tasks():
+        curves(meta(task))
 
 
 def meta(task: str) -> dict[str, Any]:

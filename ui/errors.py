@@ -25,10 +25,8 @@ WITHOUT = (
 
 def page() -> None:
     """Draw the page."""
-    with frame.toolbar():
-        task = frame.choose_task() if runs.tasks() else ""
+    task = frame.toolbar_of_tasks()
     if not task:
-        st.error(runs.NONE)
         return
     folder = STUDIES / f"{task}_errors"
     if not (folder / "summary.json").is_file():

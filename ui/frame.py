@@ -26,6 +26,15 @@ def toolbar() -> Iterator[None]:
         yield
 
 
+def toolbar_of_tasks() -> str:
+    """The line of a page where the task is all there is to choose, and the task; where there is none it says why."""
+    with toolbar():
+        task = choose_task() if runs.tasks() else ""
+    if not task:
+        st.error(runs.NONE)
+    return task
+
+
 def choose_task(**looks: Any) -> str:
     """The task that pages show."""
     looks = {"label_visibility": "collapsed", "width": 220} | looks
@@ -41,7 +50,7 @@ def choose(
     where it says what is shown anyway; and whenever Streamlit writes the words of an address anew, it drops what stands
     behind the #. So they are written when another choice is made, or none is meant.
     """
-    chosen = _asked(word, options, first, named)
+    chosen = _option(word, options, first, named)
     if asked(word) not in (None, chosen, named(chosen)):
         write(word, None)
     if st.session_state.get(_field(word), chosen) != chosen:
@@ -96,7 +105,8 @@ def _field(word: str) -> str:
     return f"{word}-{st.session_state.setdefault('choices', Counter())[word]}"
 
 
-def _asked(word: str, options: Sequence[str], first: int, named: Callable[[str], str]) -> str:
+def _option(word: str, options: Sequence[str], first: int, named: Callable[[str], str]) -> str:
+    """The option that the address means."""
     said = asked(word)
     return next((option for option in options if said in (option, named(option))), options[first])
 
@@ -113,5 +123,5 @@ def _words() -> dict[str, str]:
     tasks = runs.tasks()
     if not tasks:
         return {}
-    task = _asked("task", tasks, 0, runs.task_title)
+    task = _option("task", tasks, 0, runs.task_title)
     return {} if task == tasks[0] else {"task": runs.task_title(task)}
