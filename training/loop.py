@@ -48,7 +48,7 @@ def train(
 
     Raises:
         TrainingError: if data, weights or the state file are not usable, or the disk is full.
-        Diverged: if the loss is no number any more; what was saved before stays.
+        Diverged: if the loss is not finite; what was saved before stays.
     """
     if not 0 <= plan.seed < 2**32:
         raise TrainingError(f"A seed is a whole number from 0 to 4294967295, and {plan.seed} is not.")
@@ -134,8 +134,8 @@ def _run_stages(
                 history.append(trained.epoch(epoch))
                 if not all(math.isfinite(history[-1][name]) for name in ("loss", "val_loss")):
                     raise Diverged(
-                        f"{job.recipe.task}/{job.run} diverged in epoch {epoch + 1}: its loss is no number any more, "
-                        f"and a learning rate below {job.plan.optimizer.rate:g} may help."
+                        f"{job.recipe.task}/{job.run} diverged in epoch {epoch + 1}: its loss is not finite. "
+                        f"A learning rate below {job.plan.optimizer.rate:g} may help."
                     )
                 state.write_history(job.out, history)
                 ran = stretches.lengthen(ran, job)

@@ -68,7 +68,7 @@ def sweep(
         there = next((folder for folder in (trained, place) if (folder / "card.json").is_file()), None)
         if there:
             lacks = _lacks(Card.read(there / "card.json"), recipe.of(plan), epochs, test)
-            hint = f", but {' and '.join(lacks)}; without {there} it is trained anew" if lacks else ""
+            hint = f", but {' and '.join(lacks)}; delete {there} to train it anew" if lacks else ""
             say(f"{number} of {len(wanted)}: {recipe.task}/{run} is there{hint}")
             continue
         say(f"{number} of {len(wanted)}: {recipe.task}/{run}")
@@ -86,7 +86,7 @@ def sweep(
 def _lacks(card: Card, recipe: Recipe, epochs: int | None, test: bool) -> list[str]:
     """What a run that is there has otherwise than it is asked for now."""
     wanted = sum(stage.epochs for stage in shorten(recipe.stages, epochs))
-    said = [f"of {card.epochs} epochs and not {wanted}"] if card.epochs != wanted else []
+    said = [f"with {card.epochs} epochs instead of {wanted}"] if card.epochs != wanted else []
     return [*said, "without a test"] if test and "test" not in card.results else said
 
 

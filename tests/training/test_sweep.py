@@ -167,7 +167,7 @@ def test_a_run_that_is_there_says_what_it_lacks(recipe, swept, tmp_path):
     sweep.sweep(recipe, [run], "data", "random", tmp_path, tmp_path, epochs=3, test=True, say=said.append)
     folder = tmp_path / "cifar100" / run
     assert said[0].endswith(
-        f"is there, but of 1 epochs and not 3 and without a test; without {folder} it is trained anew"
+        f"is there, but with 1 epochs instead of 3 and without a test; delete {folder} to train it anew"
     )
 
 

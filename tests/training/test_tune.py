@@ -24,7 +24,7 @@ def trials(tmp_path, monkeypatch):
     def train(recipe, run, plan, source, weights, out, epochs, say, setup):
         asked.append((plan.optimizer.name, plan.optimizer.rate, epochs, plan.steps))
         if plan.optimizer.rate == 0.1:
-            raise Diverged("its loss is no number any more.")
+            raise Diverged("its loss is not finite.")
         found = {"accuracy": 0.5, "loss": LOSSES[plan.optimizer.rate] / epochs}
         return Card(recipe.task, run, "TinyNet", studies.LABELS, 32, 1, results={"validation": found})
 
