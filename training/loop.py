@@ -132,11 +132,7 @@ def _run_stages(
                 state.load(model, job.out, done)
             for epoch in range(max(first, done), last):
                 history.append(trained.epoch(epoch))
-                if not all(math.isfinite(history[-1][name]) for name in ("loss", "val_loss")):
-                    raise Diverged(
-                        f"{job.recipe.task}/{job.run} diverged in epoch {epoch + 1}: its loss is not finite. "
-                        f"A learning rate below {job.plan.optimizer.rate:g} may help."
-                    )
+                _require_finite(history, job)
                 state.write_history(job.out, history)
                 ran = stretches.lengthen(ran, job)
                 state.save(model, job.out, epoch + 1, job.settings, ran)
@@ -144,3 +140,11 @@ def _run_stages(
                 say(progress.line(history, last, job.epochs))
         first = last
     return history, ran
+
+
+def _require_finite(history: list[dict[str, float]], job: Job) -> None:
+    if not all(math.isfinite(history[-1][name]) for name in ("loss", "val_loss")):
+        raise Diverged(
+            f"{job.recipe.task}/{job.run} diverged in epoch {len(history)}: its loss is not finite. "
+            f"A learning rate below {job.plan.optimizer.rate:g} may help."
+        )
