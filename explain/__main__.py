@@ -36,10 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     from models import ModelError
 
-    parser, command, words = (
-        (_export_parser(), _export, words[1:]) if words[:1] == ["export"] else (_parser(), _explain, words)
-    )
-    asked = parser.parse_args(words)
+    if words[:1] == ["export"]:
+        command, asked = _export, _export_parser().parse_args(words[1:])
+    else:
+        command, asked = _explain, _parser().parse_args(words)
     return status_of(lambda: command(asked), (ExplainError, ModelError))
 
 

@@ -32,11 +32,9 @@ def start(model: Any, architecture: str, weights: str) -> dict[str, str]:
     Raises:
         TrainingError: if they cannot be had or belong to another network.
     """
-    if weights == "random":
-        return {"name": "random"}
-    if weights == "imagenet":
-        return _imagenet(model, architecture)
     file = weights_file(weights)
+    if file is None:
+        return {"name": "random"} if weights == "random" else _imagenet(model, architecture)
     try:
         with warnings.catch_warnings():
             # For a file of another network Keras lists every layer that it misses before it gives up.
@@ -47,12 +45,14 @@ def start(model: Any, architecture: str, weights: str) -> dict[str, str]:
     return described(file.name, sha256(file))
 
 
-def weights_file(name: str) -> Path:
-    """The file of base weights of that name.
+def weights_file(name: str) -> Path | None:
+    """The file of base weights of that name; None for `imagenet` and `random`, which are no files.
 
     Raises:
         TrainingError: if there is none.
     """
+    if name in ("imagenet", "random"):
+        return None
     file = Path(name)
     if not file.is_file():
         raise TrainingError(f"There is no weights file {name}.")

@@ -119,8 +119,7 @@ def in_a_process(
     # What no run can begin with takes no process for each of two hundred.
     shorten(recipe.of(plan).stages, epochs)
     find(source)
-    if weights not in ("imagenet", "random"):
-        weights_file(weights)
+    weights_file(weights)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     asked = recipe, run, plan, source, weights, place, epochs, test

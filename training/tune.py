@@ -104,7 +104,8 @@ def data_of(recipe: Recipe, source: str, weights: str) -> str:
     for split in ("train", "validation"):
         for _ in sources.rows_of(source, split, recipe.labels, digest, recipe.shares, recipe.subset):
             pass
-    digest.update((weights if weights in ("imagenet", "random") else sha256(weights_file(weights))).encode())
+    file = weights_file(weights)
+    digest.update((sha256(file) if file else weights).encode())
     return digest.hexdigest()[:8]
 
 
