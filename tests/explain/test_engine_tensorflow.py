@@ -97,28 +97,35 @@ def test_photographs_and_cotangents_of_another_network_are_refused(engine):
         engine(photograph(SIZE), cotangents(1, 1)[..., :1])
 
 
-def test_many_targets_are_traced_a_few_at_a_time(small, monkeypatch, engine):
+@pytest.fixture
+def counts(monkeypatch) -> list[int]:
+    """The number of targets of each pass that is traced from now on."""
+    counts, traced = [], engine_tensorflow.traced
+
+    def noting(function, *arguments):
+        counts.append(arguments[1].shape[1])
+        return traced(function, *arguments)
+
+    monkeypatch.setattr(engine_tensorflow, "traced", noting)
+    return counts
+
+
+def test_many_targets_are_traced_a_few_at_a_time(small, monkeypatch, engine, counts):
     monkeypatch.setattr(engine_tensorflow, "MOST_TARGETS", 2)
-    few, traced, shapes = TensorFlowEngine(small, layers_of(small)), engine_tensorflow.traced, []
-    monkeypatch.setattr(
-        engine_tensorflow, "traced", lambda one, *of: (shapes.append(of[1].shape[1]), traced(one, *of))[1]
-    )
+    few = TensorFlowEngine(small, layers_of(small))
     images, rows = photograph(SIZE, photos=2), cotangents(2, 5)
     found = few(images, rows)
-    assert shapes == [2, 1]
+    assert counts == [2, 1]
     for name, gradient in found.gradients.items():
         alone = [engine(images, rows[:, one : one + 1]).gradients[name] for one in range(5)]
         assert off(gradient, np.concatenate(alone, axis=1)) < 1e-5
 
 
-def test_traced_once_for_each_number_of_targets(small, monkeypatch):
-    engine, traced, shapes = TensorFlowEngine(small, layers_of(small)), engine_tensorflow.traced, []
-    monkeypatch.setattr(
-        engine_tensorflow, "traced", lambda one, *of: (shapes.append(of[1].shape[1]), traced(one, *of))[1]
-    )
+def test_traced_once_for_each_number_of_targets(small, counts):
+    engine = TensorFlowEngine(small, layers_of(small))
     for photos, targets in ((1, 1), (3, 1), (1, 2), (2, 1), (3, 2)):
         engine(photograph(SIZE, photos=photos), cotangents(photos, targets))
-    assert shapes == [1, 2]
+    assert counts == [1, 2]
 
 
 def test_one_network_after_the_other_draws_no_warning(small, caplog):

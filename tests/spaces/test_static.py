@@ -16,6 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from skimage import data
 
+from explain.render import percent
 from tests.explain import pictures
 from tests.spaces.static_space import ISOLATED, ROOT, Bench, assembled, served
 from tests.ui.tab import Tab, file_of, pixels, shut_out, visit
@@ -292,7 +293,7 @@ def test_without_a_network_after_the_first_visit(folder, visitor, new_context, e
     tab.ready("mine.jpg")
     cats = tab.page.get_by_role("group", name="Class").get_by_role("button", name="cat")
     for explainer in explainers.values():
-        expect(cats).to_contain_text(_percent(explainer(content).probabilities[0]))
+        expect(cats).to_contain_text(percent(explainer(content).probabilities[0]))
     for layer in ("7a", "6d", "6c"):
         tab.depth.press("ArrowLeft")
         tab.at(layer)
@@ -342,10 +343,6 @@ def _camera(tab: Tab) -> None:
     tab.depth.press("End")
     tab.at("top")
     expect(tab.page.get_by_role("list", name="Channels of the SGD run").get_by_role("button").first).to_be_visible()
-
-
-def _percent(p: float) -> str:
-    return "> 99.9 %" if p > 0.9995 else "< 0.1 %" if p < 0.0005 else f"{100 * p:.1f} %"
 
 
 @pytest.mark.browser

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from explain.render import percent
 from tests.explain import pictures
 from tests.ui.tab import pixels
 
@@ -40,12 +41,8 @@ def test_an_upload_is_explained_as_explain_does(look, explainers, retriever):
     cats = tab.page.get_by_role("group", name="Class").get_by_role("button", name="cat")
     for run in ("sgd", "adam"):
         found = explainers[run](retriever)
-        expect(cats).to_contain_text(_percent(found.probabilities[found.labels.index("cat")]))
+        expect(cats).to_contain_text(percent(found.probabilities[found.labels.index("cat")]))
     expect(tab.page).to_have_url(re.compile(r"/#"))
-
-
-def _percent(p: float) -> str:
-    return "> 99.9 %" if p > 0.9995 else "< 0.1 %" if p < 0.0005 else f"{100 * p:.1f} %"
 
 
 def test_nothing_moves_while_another_photograph_comes(look, retriever):
