@@ -164,8 +164,11 @@ def test_the_view_stays_out_of_the_next_page_s_address(look):
     tab = look("/#layer=5c")
     tab.at("5c")
     tab.depth.press("ArrowLeft")
+    left = tab.page.locator(".parallax").element_handle()
     tab.page.evaluate("document.querySelector('a[href*=curves]').click()")
     expect(tab.page).to_have_url(re.compile("/curves"))
     # Longer than the viewer waits before it tells its state.
     tab.page.wait_for_timeout(600)
     assert "#" not in tab.page.url
+    # It would play on, and write its layers into the address of the next one.
+    tab.page.wait_for_function("viewer => !viewer.parentNode", arg=left)

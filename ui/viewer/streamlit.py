@@ -37,7 +37,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
   };
   address ??= keepHash();
   const on = { state: (_, hash) => address.write(hash), pick };
-  view = mount(parentElement, { meta, blobs, state: decodeState(address.read()), on });
+  const mounted = (view = mount(parentElement, { meta, blobs, state: decodeState(address.read()), on }));
+  // Streamlit calls this also where newer data has overtaken these.
+  return () => parentElement.isConnected || mounted.destroy();
 }
 """
 
