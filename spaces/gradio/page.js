@@ -161,8 +161,8 @@ function choose(names) {
 // -- The rest --------------------------------------------------------------------------------------------------
 
 /** The numbers of what is on the page come when somebody wants them. */
-function download(kind) {
-  if (kind !== "npz" || !good) return;
+function getNumbers() {
+  if (!good) return;
   turn += 1;
   waiting = true;
   busy("Getting the numbers");
@@ -174,7 +174,7 @@ function save(content) {
   saveFile(new Blob([unpack(content)], { type: "application/octet-stream" }), fileName([name], "npz"));
 }
 
-const on = { pick: (sample) => ask({ sample, name: undefined, content: undefined }), download };
+const on = { pick: (sample) => ask({ sample, name: undefined, content: undefined }), numbers: getNumbers };
 
 // Gradio writes the place in its queue into an element of its own, which is not shown.
 const block = element.closest(".block");

@@ -1,7 +1,7 @@
 // What a block produces: the channels that carry the score, one row per run, and its gates.
 import { rankChannels } from "./field.js";
 import { blankCanvas, paint } from "./draw.js";
-import { channelText, formatSigned, layerLine, lookedText, noChannelsText } from "./words.js";
+import { TEXT, channelText, formatSigned, layerLine, lookedText, noChannelsText } from "./words.js";
 import { el, ring, setText } from "./parts.js";
 
 /** So many channels have room for their share beside them. */
@@ -25,7 +25,7 @@ export function shownChannels(channels, blobs, classIndex, signed, count) {
 }
 
 /** The panel. `look(run, channel | null)` is called while a person points at a channel. */
-export function blockPanel({ count, look, text }) {
+export function blockPanel({ count, look }) {
   const what = el("p", { class: "px-what" });
   const number = el("output", { class: "px-wanted" });
   const step = (by, label) =>
@@ -38,7 +38,7 @@ export function blockPanel({ count, look, text }) {
       "div",
       { class: "px-block-head" },
       what,
-      el("div", { class: "px-stepper", role: "group", "aria-label": text.channels }, step(-1, text.fewer), number, step(1, text.more), el("span", { text: text.channels })),
+      el("div", { class: "px-stepper", role: "group", "aria-label": TEXT.channels }, step(-1, TEXT.fewer), number, step(1, TEXT.more), el("span", { text: TEXT.channels })),
     ),
     rows,
   );
@@ -93,7 +93,7 @@ export function blockPanel({ count, look, text }) {
       const sent = runs[run].channels?.[layer.name];
       line.list.dataset.empty = all[run].length ? "" : noChannelsText(layer.name, sent && label, signed);
       line.gates.hidden = !anyGates;
-      if (anyGates) drawGates(line, runs[run], layer, text);
+      if (anyGates) drawGates(line, runs[run], layer);
     });
   }
 
@@ -118,7 +118,7 @@ function fillChannel(made, channel, largest, lut) {
   button.setAttribute("aria-label", channelText(channel.id, channel.share));
 }
 
-function drawGates({ bars, mean }, run, layer, text) {
+function drawGates({ bars, mean }, run, layer) {
   const gates = run.gates?.[layer.name];
   const values = gates ? Array.from(gates.values) : [];
   const columns = Math.max(1, values.length);
@@ -128,7 +128,7 @@ function drawGates({ bars, mean }, run, layer, text) {
   const image = new ImageData(new Uint8ClampedArray(pixels.buffer), columns, 1);
   bars.getContext("2d").putImageData(image, 0, 0);
   const average = values.reduce((sum, value) => sum + value, 0) / columns;
-  const words = gates ? `${values.length} ${text.gates}, mean ${average.toFixed(2)}` : `no ${text.gates} at ${layer.name}`;
+  const words = gates ? `${values.length} ${TEXT.gates}, mean ${average.toFixed(2)}` : `no ${TEXT.gates} at ${layer.name}`;
   setText(mean, words);
   bars.setAttribute("aria-label", `${run.name}: ${words}`);
 }

@@ -1,7 +1,7 @@
 // The depth control: a real range input under a drawn axis, with the agreement of two runs above its ticks.
 // The needle ends in one ring per run; the less their maps agree, the further apart the rings stand.
 import { stretches } from "./field.js";
-import { depthText, formatSigned } from "./words.js";
+import { TEXT, depthText, formatSigned } from "./words.js";
 import { el, setText, svg } from "./parts.js";
 
 /** The height of the axis; all lengths here are such that depth.css draws 10 of them as one --u. */
@@ -53,7 +53,7 @@ export function crowded(middles, halves) {
 }
 
 /** The control. `move(index)` is called on every step; `draw` and `place` put data into it. */
-export function depthControl({ move, toggle, text }) {
+export function depthControl({ move, toggle }) {
   const play = el(
     "button",
     { type: "button", class: "px-play", onclick: toggle, "aria-keyshortcuts": "Space" },
@@ -84,7 +84,7 @@ export function depthControl({ move, toggle, text }) {
     play,
     el("div", { class: "px-where" }, name, el("span", { class: "px-small" }, count, cells)),
     el("div", { class: "px-track" }, range, axis),
-    el("div", { class: "px-agree" }, value, el("span", { class: "px-small", text: text.agreement })),
+    el("div", { class: "px-agree" }, value, el("span", { class: "px-small", text: TEXT.agreement })),
   );
 
   let layers = [];
@@ -174,7 +174,7 @@ export function depthControl({ move, toggle, text }) {
     range.setAttribute("aria-valuetext", depthText(layers, index));
     setText(name, layer.name);
     setText(count, `${index + 1} of ${layers.length}`);
-    setText(cells, `${layer.shape[0]} \u00d7 ${layer.shape[1]} ${text.cells}`);
+    setText(cells, `${layer.shape[0]} \u00d7 ${layer.shape[1]} ${TEXT.cells}`);
     setText(value, line ? formatSigned(line[index], 2) : "\u2013");
     if (!moving.stem) return;
     const x = tickAt(position, layers.length, width);
@@ -201,7 +201,7 @@ export function depthControl({ move, toggle, text }) {
 
   function playing(now) {
     play.setAttribute("aria-pressed", String(now));
-    play.setAttribute("aria-label", now ? text.pause : text.play);
+    play.setAttribute("aria-label", now ? TEXT.pause : TEXT.play);
   }
   playing(false);
 

@@ -1,6 +1,6 @@
 // The squares: the photo as seen, and one per run with its prediction, its evidence and its colour key.
 import { drawKey } from "./draw.js";
-import { blankText, classText, formatNumber, formatProbability, lookedText, mapText, seenText, sizesText } from "./words.js";
+import { TEXT, blankText, classText, formatNumber, formatProbability, lookedText, mapText, seenText, sizesText } from "./words.js";
 import { el, ring, setText } from "./parts.js";
 
 /** One square with a head above and a foot below. */
@@ -19,7 +19,7 @@ export function panel(kind, hue) {
 }
 
 /** The panel of the photo; a strip of other photographs stands above it where there are some. */
-export function seenPanel(text) {
+export function seenPanel() {
   const parts = panel("seen");
   const note = el("span", { class: "px-note" });
   const file = el("span", { class: "px-file" });
@@ -45,14 +45,14 @@ export function seenPanel(text) {
     // The same strip stays as it is: a finger or a key may be on it.
     if (samples !== offered) {
       offered = samples;
-      const title = el("div", { class: "px-title" }, el("span", { class: "px-caption", text: text.seen }));
+      const title = el("div", { class: "px-title" }, el("span", { class: "px-caption", text: TEXT.seen }));
       parts.head.replaceChildren(meta.samples?.length ? strip(meta.samples, blobs, pick) : title);
     }
     setText(file, name);
     setText(from, sizesText(meta.photo));
     parts.canvas.setAttribute("aria-label", seenText(meta.photo));
     parts.none.hidden = drawable;
-    setText(parts.none, text.noPhoto);
+    setText(parts.none, TEXT.noPhoto);
     picked(meta.picked);
   }
 
@@ -78,7 +78,7 @@ export function verdictOf(run) {
 }
 
 /** The panel of a run. */
-export function runPanel(run, text) {
+export function runPanel(run) {
   const parts = panel("run", run.hue);
   const [verdict, probability] = [el("span", { class: "px-verdict" }), el("span", { class: "px-probability" })];
   const bar = el("i");
@@ -109,7 +109,7 @@ export function runPanel(run, text) {
   /** The numbers of one map, and whose it is; `mix`: what is blended into this panel, as a text, or null. */
   function read({ reading, runName, label, layer, size, signed, mix }) {
     const { strength: either, shown, full, blank, peak } = reading;
-    setText(measure, text[signed ? "strength" : "positive"]);
+    setText(measure, TEXT[signed ? "strength" : "positive"]);
     setText(strength, formatNumber(shown));
     setText(low, signed ? formatNumber(-full) : "0");
     setText(high, formatNumber(full));

@@ -1,19 +1,19 @@
 // The choices beside the pictures: class, how evidence is shown, the blend of two runs, downloads.
 import { el, press, ring, segments, setText, svg, tool } from "./parts.js";
-import { classText, formatProbability, tookText } from "./words.js";
+import { TEXT, classText, formatProbability, tookText } from "./words.js";
 
 /**
  * `act`: {set(patch), swap(), labels(), png(), npz(), blend(0..1)}. `fill` puts a payload into it,
  * `show` a state.
  */
-export function rail(act, text) {
+export function rail(act) {
   const head = el("div", { class: "px-class-head" });
   const took = el("span", { class: "px-took" });
   const list = el("div", { class: "px-classes", role: "group", "aria-label": "Class" });
   const groups = {
-    show: segments("Sign", [["positive", text.positive], ["signed", text.signed]], (show) => act.set({ show })),
-    scale: segments("Scale", [["own", text.own], ["shared", text.shared]], (scale) => act.set({ scale })),
-    cells: segments("Cells", [["smooth", text.smooth], ["native", text.native]], (cells) => act.set({ cells })),
+    show: segments("Sign", [["positive", TEXT.positive], ["signed", TEXT.signed]], (show) => act.set({ show })),
+    scale: segments("Scale", [["own", TEXT.own], ["shared", TEXT.shared]], (scale) => act.set({ scale })),
+    cells: segments("Cells", [["smooth", TEXT.smooth], ["native", TEXT.native]], (cells) => act.set({ cells })),
   };
   const blend = el("input", {
     type: "range",
@@ -25,11 +25,11 @@ export function rail(act, text) {
     oninput: () => act.blend(Number(blend.value) / 100),
   });
   const [from, to] = [el("span"), el("span")];
-  const blendRow = el("label", { class: "px-blend" }, el("span", { class: "px-quiet", text: text.blend }), from, blend, to, el("kbd", { text: "B", "aria-hidden": "true" }));
-  const swap = tool(text.swap, "S", act.swap);
-  const labels = tool(text.labels, "L", act.labels);
-  const png = tool(text.png, null, act.png, "Download what is shown as PNG");
-  const npz = tool(text.npz, null, act.npz, "Download the numbers as npz");
+  const blendRow = el("label", { class: "px-blend" }, el("span", { class: "px-quiet", text: TEXT.blend }), from, blend, to, el("kbd", { text: "B", "aria-hidden": "true" }));
+  const swap = tool(TEXT.swap, "S", act.swap);
+  const labels = tool(TEXT.labels, "L", act.labels);
+  const png = tool(TEXT.png, null, act.png, "Download what is shown as PNG");
+  const npz = tool(TEXT.npz, null, act.npz, "Download the numbers as npz");
   for (const button of [png, npz]) {
     button.prepend(svg("svg", { viewBox: "0 0 12 12", "aria-hidden": "true" }, svg("path", { d: "M6 1v7M3 5.2 6 8.2l3-3M1.5 11h9" })));
   }

@@ -5,8 +5,8 @@
 //   root    an element or a shadow root; the style sheets of bundle.py must be in the same tree (the page or the shadow root)
 //   meta    what is to be seen (below); blobs[i] are Uint8Array
 //   state   where to begin, e.g. decodeState(), the address's; see state.js
-//   on      {state(state, hash), pick(sampleId), download(kind)}, each optional. The viewer never touches the
-//           address itself: `on: {state: (_, hash) => writeHash(hash)}` does
+//   on      {state(state, hash), pick(sampleId), numbers(), which a button for the npz calls}, each optional. The viewer
+//           never touches the address itself: `on: {state: (_, hash) => writeHash(hash)}` does
 //
 // Mounting again on the same root returns the viewer that is there, updated; its own state wins over `state`.
 // The same meta.key is the same payload: nothing is drawn anew. meta.busy (a text) shows that work is under way,
@@ -24,14 +24,13 @@
 //       each plane from its own lowest to its highest, range [k][low, high]; cells may have been joined (averaged) to
 //       fewer than the layer has
 //     gates?: {layer: {values}}}],
-//   agreement: [class][layer] number | null, samples?: [{id, label, blob}], picked?, labels?: texts of words.js (taken at the first mount),
-//   npz_blob?: index of the numbers as npz, live?: true for one of a camera's frames, which may lack maps}
+//   agreement: [class][layer] number | null, samples?: [{id, label, blob}], picked?,
+//   live?: true for one of a camera's frames, which may lack maps}
 //
 // These modules run in a browser as they are. Where only one inline module is allowed, concatenate them: follow the
 // import lines depth-first from viewer.js, take each file once, after those it imports, and drop the lines that
 // begin with "import ". Every import is one line, no two files declare the same name, none has a default export.
 import { classOf, encodeState, fitState } from "./state.js";
-import { TEXT } from "./words.js";
 import { el, setText } from "./parts.js";
 import { panel, runPanel, seenPanel, verdictOf } from "./panels.js";
 import { drawPhoto } from "./draw.js";
@@ -43,7 +42,7 @@ import { Scene } from "./scene.js";
 import { depthControl } from "./depth.js";
 import { blockPanel } from "./blocks.js";
 import { rail } from "./rail.js";
-import { saveNumbers, savePicture } from "./save.js";
+import { savePicture } from "./save.js";
 
 // A name that survives this module being evaluated again.
 const INSTANCE = Symbol.for("parallax.viewer");
@@ -57,7 +56,7 @@ export function mount(root, { meta, blobs, state, on } = {}) {
     present.update({ meta, blobs, on });
     return present;
   }
-  const viewer = new Viewer(root, state, meta?.labels);
+  const viewer = new Viewer(root, state);
   root[INSTANCE] = viewer;
   viewer.update({ meta, blobs, on });
   return viewer;
@@ -67,7 +66,6 @@ class Viewer {
   #root;
   #on = {};
   #key;
-  #text;
   #wanted;
   #state = null;
   #held = null;
@@ -84,9 +82,8 @@ class Viewer {
   #shape = "";
   #stop = [];
 
-  constructor(root, state, labels) {
+  constructor(root, state) {
     this.#root = root;
-    this.#text = { ...TEXT, ...labels };
     this.#wanted = state ?? {};
     this.#build();
   }
@@ -129,27 +126,23 @@ class Viewer {
   // -- The page ------------------------------------------------------------------------------------------
 
   #build() {
-    this.seen = seenPanel(this.#text);
+    this.seen = seenPanel();
     // Two empty squares hold the place of the first payload.
     this.row = el("div", { class: "px-pictures" }, this.seen.node, panel("run", "a").node, panel("run", "b").node);
     this.live = el("p", { class: "px-live", role: "status", "aria-live": "polite" });
-    this.depth = depthControl({ move: (index) => this.#move(index), toggle: () => this.#toggle(), text: this.#text });
+    this.depth = depthControl({ move: (index) => this.#move(index), toggle: () => this.#toggle() });
     this.block = blockPanel({
       count: (by) => this.#set({ channels: this.#state.channels + by }),
       look: (run, channel) => this.#look(run, channel),
-      text: this.#text,
     });
-    this.rail = rail(
-      {
-        set: (patch) => this.#set(patch),
-        swap: () => this.#set({ swap: !this.#state.swap }),
-        labels: () => this.#set({ labels: !this.#state.labels }),
-        blend: (fade) => this.#set({ fade }),
-        png: () => this.#savePicture(),
-        npz: () => this.#saveNumbers(),
-      },
-      this.#text,
-    );
+    this.rail = rail({
+      set: (patch) => this.#set(patch),
+      swap: () => this.#set({ swap: !this.#state.swap }),
+      labels: () => this.#set({ labels: !this.#state.labels }),
+      blend: (fade) => this.#set({ fade }),
+      png: () => this.#savePicture(),
+      npz: () => this.#on.numbers(),
+    });
     const body = el("div", { class: "px-body" }, this.row, this.rail.node, this.depth.node, this.block.node);
     this.node = el("div", { class: "parallax", "data-ready": "0" }, el("div", { class: "px-busy" }), this.live, body);
     this.#root.append(this.node);
@@ -212,7 +205,7 @@ class Viewer {
     if (!goesOn) this.#glide.jump(this.#index);
     this.#looked = null;
     this.#panelsFor(meta);
-    this.rail.fill(meta, meta.npz_blob !== undefined || Boolean(this.#on.download));
+    this.rail.fill(meta, Boolean(this.#on.numbers));
     this.seen.fill(meta, blobs, photo !== null, (id) => this.#on.pick?.(id));
     this.node.dataset.ready = "1";
     this.#resize();
@@ -226,7 +219,7 @@ class Viewer {
     const shape = JSON.stringify(meta.runs.map(({ id, name, hue }) => [id, name, hue]));
     if (shape === this.#shape) return;
     this.#shape = shape;
-    this.#panels = meta.runs.map((run) => runPanel(run, this.#text));
+    this.#panels = meta.runs.map((run) => runPanel(run));
     this.row.replaceChildren(this.seen.node, ...this.#panels.map(({ node }) => node));
     this.node.dataset.runs = String(meta.runs.length);
     this.node.style.setProperty("--runs", String(meta.runs.length));
@@ -447,15 +440,12 @@ class Viewer {
     this.block.draw({ runs, order, blobs, layer, label, classIndex, signed, count: channels, lut: channelLut });
   }
 
-  // -- The downloads -------------------------------------------------------------------------------------
-
-  async #savePicture() {
-    await savePicture({
+  #savePicture() {
+    savePicture({
       scene: this.#scene,
       state: this.#shown,
       index: this.#index,
       order: this.#order,
-      text: this.#text,
       agreement: this.#line?.[this.#index],
       readAt: (run) => this.#readAt(run),
       mix: (run) => this.#mix(run),
@@ -463,11 +453,5 @@ class Viewer {
       draw: (canvas, run) => this.#drawRun(canvas, run, this.#index),
       look: { ...lookOf(this.node, this.#dark), font: this.#font },
     });
-    this.#on.download?.("png");
-  }
-
-  #saveNumbers() {
-    saveNumbers(this.#meta, this.#scene.blobs);
-    this.#on.download?.("npz");
   }
 }
