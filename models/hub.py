@@ -12,6 +12,7 @@ LAYOUTS = [("card.json",), ("config.json", "model.weights.h5")]
 """What makes a repository a run of ours, or a model as `keras.saving` writes it to the Hub."""
 MOST_BYTES = 1 << 30
 """Of what is fetched at once; the largest EfficientNet has 0.3 GB."""
+TOKEN_REFUSED = "The Hub does not accept your token: log in again with `hf auth login`."
 
 
 def snapshot(name: str) -> Path:
@@ -62,11 +63,22 @@ def snapshot(name: str) -> Path:
         raise ModelError(f"There is no {repo} on the Hub, or it is private.") from error
     except LocalEntryNotFoundError as error:
         raise ModelError(f"{repo} is not in the cache, and the Hub cannot be reached.") from error
-    except (HfHubHTTPError, OSError) as error:
-        raise ModelError(f"{repo} could not be fetched from the Hub; try again later.") from error
+    except HfHubHTTPError as error:
+        # Even of what is open to all.
+        refused = error.response.status_code == 401
+        raise ModelError(TOKEN_REFUSED if refused else _broken_off(repo)) from error
+    except ModelError:
+        raise
+    except Exception as error:
+        # A line that breaks, or a page of somebody else's in its place, has no class of its own.
+        raise ModelError(_broken_off(repo)) from error
     if any(all((folder / name).is_file() for name in needed) for needed in LAYOUTS):
         return folder
     found = sorted(folder.glob("*.keras"))
     if len(found) != 1:
-        raise ModelError(f"{repo} on the Hub holds neither a card.json nor a model as Keras writes it.")
+        raise ModelError(f"{repo} on the Hub holds neither a card.json nor one model as Keras writes it.")
     return found[0]
+
+
+def _broken_off(repo: str) -> str:
+    return f"{repo} could not be fetched from the Hub; try again later."

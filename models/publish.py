@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from models import store
+from models import hub, store
 from models.card import Card
 from models.describe import facts
 from models.errors import ModelError
@@ -200,10 +200,10 @@ def upload(folder: Path, repo: str, card: Card, private: bool = False) -> str:
 
     if get_token() is None:
         raise ModelError("There is no token for the Hub: log in with `hf auth login`, or set HF_TOKEN.")
-    hub = HfApi(library_name="parallax")
+    api = HfApi(library_name="parallax")
     try:
-        hub.create_repo(repo, private=private or None, exist_ok=True)
-        done = hub.upload_folder(
+        api.create_repo(repo, private=private or None, exist_ok=True)
+        done = api.upload_folder(
             repo_id=repo, folder_path=folder, allow_patterns=list(FILES), commit_message=f"Publish {card.name}"
         )
     except HFValidationError:
@@ -220,7 +220,7 @@ def upload(folder: Path, repo: str, card: Card, private: bool = False) -> str:
 
 def _refusal(repo: str, status: int) -> str:
     if status == 401:
-        return "The Hub does not accept your token: log in again with `hf auth login`."
+        return hub.TOKEN_REFUSED
     if status in (403, 404):
         return f"{repo} on the Hub is not yours to write: name one of your own, or use a token that may write there."
     return f"{repo} was not published: the Hub answered {status}; try again later."

@@ -26,6 +26,7 @@ class State:
         asked: the paths of all requests, in order.
         private: repositories made for their owner alone.
         failing: content that a download breaks off at.
+        answer: status, content and headers that every download gets instead of its own.
     """
 
     repositories: dict[str, Commits]
@@ -34,6 +35,7 @@ class State:
     asked: list[str] = field(default_factory=list)
     private: set[str] = field(default_factory=set)
     failing: bytes | None = None
+    answer: tuple[int, bytes, dict[str, str]] | None = None
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -56,6 +58,8 @@ class Hub(BaseHTTPRequestHandler):
     def give(self):
         path = self.path.partition("?")[0]
         self.state.asked.append(path)
+        if self.state.answer:
+            return self.send(*self.state.answer)
         api = re.fullmatch(
             r"/api/models/(?P<repo>[^/]+/[^/]+)(?:/(?P<kind>revision|tree)/(?P<revision>[^/]+)/?)?", path
         )

@@ -101,7 +101,7 @@ def test_no_such_revision_is_one_sentence(server, revision):
 
 
 def test_a_repository_of_something_else_is_one_sentence(server):
-    assert "neither a card.json nor a model as Keras writes it" in refused("hf://somebody/other")
+    assert "neither a card.json nor one model as Keras writes it" in refused("hf://somebody/other")
 
 
 def test_no_network_and_nothing_cached_is_one_sentence(server, monkeypatch):
@@ -120,6 +120,17 @@ def test_a_hub_that_breaks_off_leaves_no_half_run(server, monkeypatch):
     server.state.failing = None
     folder = hub.snapshot("hf://somebody/run")
     assert (folder / "model.weights.h5").read_bytes() == WEIGHTS
+
+
+def test_a_token_that_the_hub_does_not_know_is_one_sentence(server):
+    server.state.answer = 401, b"{}", {"X-Error-Message": "Invalid credentials in Authorization header"}
+    assert "does not accept your token" in refused("hf://somebody/run")
+
+
+def test_somebody_else_s_page_in_place_of_the_hub_is_one_sentence(server):
+    """As a hotel's, which asks for a room number first."""
+    server.state.answer = 200, b"<html>", {"Content-Type": "text/html"}
+    assert "could not be fetched" in refused("hf://somebody/run")
 
 
 def test_load_takes_a_name_on_the_hub(monkeypatch, tmp_path):
