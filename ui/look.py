@@ -122,7 +122,7 @@ def _look(
         meant = asked in (None, photograph.sample)
         also = st.query_params.get("class", "") if photograph.sample and meant else ""
         try:
-            shown = explained(photograph, task, names, method, also, say) if names else early(photograph, task, first)
+            shown = explained(photograph, names, method, also, say) if names else early(photograph, first)
         except ExplainError as error:
             refused = refused or str(error)
             continue

@@ -55,18 +55,18 @@ _shared: LRUCache[tuple[str, ...], Shown] = LRUCache(MOST_SHARED)
 _lock = Lock()
 
 
-def early(photograph: Photograph, task: str, run: str) -> Shown:
+def early(photograph: Photograph, run: str) -> Shown:
     """The photograph alone, as a run's network will see it.
 
     Raises:
         PhotoError: if it cannot be read.
     """
     picture = runs.read(photograph.content, photograph.name)
-    return Shown(preview(photograph.name, picture.size, runs.seen(picture, run), task, runs.source_size(run)), b"")
+    return Shown(preview(photograph.name, picture.size, runs.seen(picture, run), runs.source_size(run)), b"")
 
 
 def explained(
-    photograph: Photograph, task: str, names: list[str], method: str, also: str, say: Callable[[int, int], None]
+    photograph: Photograph, names: list[str], method: str, also: str, say: Callable[[int, int], None]
 ) -> Shown:
     """The photograph with the evidence of usable runs by a formula.
 
@@ -85,7 +85,7 @@ def explained(
     if found is None:
         with TURNS.turn(say):
             # Somebody before may have asked for the same sample.
-            found = _found(key, kept, shared) or _made(photograph, task, names, method, also)
+            found = _found(key, kept, shared) or _made(photograph, names, method, also)
     if shared:
         with _lock:
             _shared[key] = found
@@ -104,9 +104,9 @@ def _found(key: tuple[str, ...], kept: MutableMapping[tuple[str, ...], Shown], s
         return _shared.get(key)
 
 
-def _made(photograph: Photograph, task: str, names: list[str], method: str, also: str) -> Shown:
+def _made(photograph: Photograph, names: list[str], method: str, also: str) -> Shown:
     picture = runs.read(photograph.content, photograph.name)
     found = runs.explain(picture, names, method=method, also=also)
     titles = {run: runs.title(run) for run in names}
-    source_size = runs.source_size(names[0])
-    return Shown(payload(photograph.name, picture.size, found, titles, task, source_size), numbers(found))
+    sent = payload(photograph.name, picture.size, found, titles, runs.source_size(names[0]))
+    return Shown(sent, numbers(found))

@@ -96,10 +96,8 @@ def _look(question: Question) -> Iterator[dict[str, Any]]:
         yield {"numbers": base64.b64encode(numbers(found)).decode()}
         return
     titles = {name: runs.title(name) for name in fit}
-    task = fit[0].split("/")[0]
-    shown = payload(question.name, picture.size, found, titles, task, runs.source_size(fit[0]))
-    answer = _answer(shown, question.sample, "")
-    yield answer | {"said": sentences}
+    shown = payload(question.name, picture.size, found, titles, runs.source_size(fit[0]))
+    yield _answer(shown, question.sample, "") | {"said": sentences}
 
 
 def _understood(asked: Any) -> Question:
@@ -128,7 +126,7 @@ def _understood(asked: Any) -> Question:
 def _preview(question: Question) -> Payload:
     picture = runs.read(question.content, question.name)
     first = question.names[0]
-    return preview(question.name, picture.size, runs.seen(picture, first), first.split("/")[0], runs.source_size(first))
+    return preview(question.name, picture.size, runs.seen(picture, first), runs.source_size(first))
 
 
 def _answer(shown: Payload, sample: str, busy: str) -> dict[str, Any]:

@@ -126,7 +126,7 @@ export function payload(space, photo, answers, about) {
   const blobs = [bitmapFile(photo.pixels, space.size)];
   const add = (blob) => blobs.push(blob) - 1;
   const runs = space.runs.map(({ id, name, hue }, k) => {
-    const { logits, probabilities, maps, channels, gates } = answers[k];
+    const { probabilities, maps, channels, gates } = answers[k];
     const order = probabilities.map((_, label) => label).sort((a, b) => probabilities[b] - probabilities[a]);
     const packed = Object.fromEntries(
       Object.entries(channels).map(([layer, { planes, ...rest }]) => [layer, { ...rest, blob: add(planes), at: 0 }]),
@@ -141,13 +141,12 @@ export function payload(space, photo, answers, about) {
     return {
       ...{ id, name, hue, top, channels: packed, gates, maps: entries },
       probabilities: probabilities.map((value) => decimals(value, 6)),
-      logits: logits.map((value) => decimals(value, 6)),
     };
   });
-  const { task, method, classes, layers, size } = space;
+  const { method, classes, layers, size } = space;
   const { name, width, height } = photo;
   const seconds = Math.max(...answers.map((answer) => answer.seconds));
-  const meta = { task, method, classes, layers, runs, agreement: agreements(space, answers), seconds, ...about };
+  const meta = { method, classes, layers, runs, agreement: agreements(space, answers), seconds, ...about };
   const source = space.view.source_size ? { source_size: space.view.source_size } : {};
   return { meta: { ...meta, photo: { name, blob: 0, size, width, height, ...source } }, blobs };
 }

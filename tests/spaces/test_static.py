@@ -198,9 +198,9 @@ def test_the_viewer_is_told_what_the_app_tells_it(bench, explainers):
     bench.look()
     here, blobs = bench.payload("chelsea.png")
     found = {name: explainer(content, targets=explainer.labels, keep=True) for name, explainer in explainers.items()}
-    there = payload("chelsea.png", (451, 300), found, dict(zip(PAIR, ("SGD", "Adam"), strict=True)), "cats_vs_dogs")
+    there = payload("chelsea.png", (451, 300), found, dict(zip(PAIR, ("SGD", "Adam"), strict=True)))
     wanted = json.loads(json.dumps(there.meta))
-    for key in ("task", "method", "classes", "layers", "photo"):
+    for key in ("method", "classes", "layers", "photo"):
         assert here[key] == wanted[key]
     assert set(wanted) - set(here) == set()
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(blobs[0]))), explainers[PAIR[0]].see(content))
@@ -209,7 +209,7 @@ def test_the_viewer_is_told_what_the_app_tells_it(bench, explainers):
         assert set(mine) == set(other)
         for key in ("id", "name", "hue"):
             assert mine[key] == other[key]
-        _same_numbers([mine["probabilities"], mine["logits"]], [other["probabilities"], other["logits"]], 1e-2)
+        _same_numbers(mine["probabilities"], other["probabilities"], 1e-2)
         assert [one["label"] for one in mine["top"]] == [one["label"] for one in other["top"]]
         for rows in zip(mine["maps"], other["maps"], strict=True):
             for a, b in zip(*rows, strict=True):

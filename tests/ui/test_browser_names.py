@@ -49,14 +49,15 @@ def _photo():
 
 def _meta(names):
     layer = {"name": "top", "shape": [1, 1, 8], "stride": 32, "offset": 15.5, "receptive_field": 99, "block": None}
-    numbers = {"probabilities": [0.9996, 0.0003, 0.0001], "logits": [9, 1, 0]}
-    told = numbers | {"top": [{"label": CLASSES[0], "probability": 0.9996}]}
-    told |= {"maps": [[{"blob": 1, "at": 0, "strength": 1, "positive": 1}]] * len(CLASSES)}
+    told = {
+        "probabilities": [0.9996, 0.0003, 0.0001],
+        "top": [{"label": CLASSES[0], "probability": 0.9996}],
+        "maps": [[{"blob": 1, "at": 0, "strength": 1, "positive": 1}]] * len(CLASSES),
+    }
     return {
         "key": "names",
         "photo": {"name": "teal.png", "blob": 0, "size": 32, "width": 32, "height": 32},
-        "task": "food101",
-        "classes": [{"label": label, "index": index} for index, label in enumerate(CLASSES)],
+        "classes": [{"label": label} for label in CLASSES],
         "layers": [layer],
         "runs": [{"id": f"food101/{k}", "name": name, "hue": "abc"[k]} | told for k, name in enumerate(names)],
         "agreement": [[0.5]] * len(CLASSES),

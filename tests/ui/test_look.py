@@ -150,9 +150,9 @@ def asked(monkeypatch):
     """What is explained from now on: the photograph's name, and the class that is asked of it."""
     found, explained = [], shown.explained
 
-    def note(photograph, task, names, method, also, say):
+    def note(photograph, names, method, also, say):
         found.append((photograph.name, also))
-        return explained(photograph, task, names, method, also, say)
+        return explained(photograph, names, method, also, say)
 
     monkeypatch.setattr(shown, "explained", note)
     return found

@@ -62,7 +62,6 @@ def payload(
     source: tuple[int, int],
     runs: Mapping[str, Explanation],
     names: Mapping[str, str],
-    task: str,
     source_size: int | None = None,
 ) -> Payload:
     """Describe one photograph as several runs see it.
@@ -73,16 +72,14 @@ def payload(
         runs: `<task>/<run>` -> its explanation, made with `keep=True` for the same targets by one method; three at
             most.
         names: what each run is called on the page.
-        task: the task.
         source_size: what the photograph was first brought to, in pixels, as for `explain.photo.see`.
     """
     blobs = _Blobs()
     first = next(iter(runs.values()))
     meta: dict[str, Any] = {
         "photo": _photo(photo_name, source, first.seen, source_size, blobs),
-        "task": task,
         "method": title(_method(first)),
-        "classes": [{"label": label, "index": first.labels.index(label)} for label in first.targets],
+        "classes": [{"label": label} for label in first.targets],
         "layers": [
             {
                 "name": layer.name,
@@ -108,17 +105,15 @@ def payload(
     return Payload.of(meta, blobs.all)
 
 
-def preview(
-    photo_name: str, source: tuple[int, int], seen: np.ndarray, task: str, source_size: int | None = None
-) -> Payload:
+def preview(photo_name: str, source: tuple[int, int], seen: np.ndarray, source_size: int | None = None) -> Payload:
     """A photograph as a network will see it, before any network has.
 
     Args:
-        photo_name, source, task, source_size: as in `payload`.
+        photo_name, source, source_size: as in `payload`.
         seen: (S, S, 3) uint8.
     """
     blobs = _Blobs()
-    meta = {"key": "", "photo": _photo(photo_name, source, seen, source_size, blobs), "task": task, "runs": []}
+    meta = {"key": "", "photo": _photo(photo_name, source, seen, source_size, blobs), "runs": []}
     return Payload.of(meta, blobs.all)
 
 
@@ -162,7 +157,6 @@ def _run(name: str, shown: str, hue: str, found: Explanation, blobs: _Blobs) -> 
         "name": shown,
         "hue": hue,
         "probabilities": [round(float(found.probabilities[index]), 6) for index in classes],
-        "logits": [round(float(found.logits[index]), 6) for index in classes],
         "top": [{"label": found.labels[i], "probability": round(float(found.probabilities[i]), 6)} for i in order],
         "maps": _maps(found, blobs),
         "channels": {layer.name: _channels(found, layer.name, blobs) for layer in found.layers},

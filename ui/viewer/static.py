@@ -2,7 +2,7 @@
 
 ``python -m ui.viewer.static DIR`` writes it. What the page reads is `space.json`:
 
-    {version, task, method, classes, layers,      as in a payload's description, see viewer.js
+    {version, method, classes, layers,            as in a payload's description, see viewer.js
      size, view: {fit, source_size}, labels, units,
      maps (what graphs call a layer's maps, before the slash and its name),
      runs: [{id, name, hue, weights: {file, bytes}}],
@@ -76,7 +76,7 @@ def assemble(folder: Path, names: Sequence[str] = PAIR) -> None:
     shown = _samples(folder, loaded)
     first = json.loads((folder / f"{shown[0]['file']}.json").read_text(encoding="utf-8"))
     card = loaded[names[0]].card
-    space: dict[str, Any] = {key: first[key] for key in ("task", "method", "classes", "layers")}
+    space: dict[str, Any] = {key: first[key] for key in ("method", "classes", "layers")}
     space |= {
         "size": card.input_size,
         "view": card.view,
@@ -213,7 +213,7 @@ def _samples(folder: Path, loaded: Mapping[str, models.Run]) -> list[dict[str, A
         picture = photo.read(sample.path)
         found = {name: one(picture, targets=one.labels, keep=True) for name, one in explainers.items()}
         file = f"samples/{number}"
-        _write(folder / file, payload(sample.label, picture.size, found, names, card.task, card.view["source_size"]))
+        _write(folder / file, payload(sample.label, picture.size, found, names, card.view["source_size"]))
         about = {"id": sample.id, "label": sample.label, "file": file}
         shown.append(about | {"thumbnail": base64.b64encode(thumbnail).decode()})
     if not shown:

@@ -13,11 +13,11 @@
 // also before there is anything else: {key: "", busy: "Loading the two runs"} is a whole meta. A photo without runs is
 // shown alone until there is evidence.
 //
-// meta = {key, busy?, photo: {name, blob, size, width, height, source_size?}, task, method?, seconds? (what the explanation took),
-//   classes: [{label, index}],
+// meta = {key, busy?, photo: {name, blob, size, width, height, source_size?}, method?, seconds? (what the explanation took),
+//   classes: [{label}],
 //   layers: [{name, shape: [H, W, C], stride, offset, receptive_field, block: null | {kernel, stride, expansion,
 //     channels_in, channels_out, se_ratio, residual}}],
-//   runs: [{id, name, hue: "a" | "b" | "c", probabilities: [class], logits: [class], top: [{label, probability}],
+//   runs: [{id, name, hue: "a" | "b" | "c", probabilities: [class], top: [{label, probability}],
 //     maps: [class][layer] {blob, at, strength, positive},          int8 H x W: value = strength * q / 127;
 //       strength is the largest absolute value, positive the largest of those above 0
 //     channels?: {layer: {height, width, blob, at, ids, range, share: [class][k]}},  uint8 k x height x width,
