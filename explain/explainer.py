@@ -2,11 +2,12 @@
 
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,8 @@ class Explainer:
     Args:
         model: any Keras 3 classifier, flat or nested, with or without a final sigmoid or softmax.
         labels: class names in the order of the outputs; two labels and one unit mean (negative, positive). Without
-            labels, classes are named by their numbers.
+            labels, classes are named by their numbers. Classes that share a name, as the bird and the machine "crane"
+            of ImageNet, get their number behind it: `crane (134)`.
         engine: `openvino`, `tensorflow`, or `auto`: the first where it can, otherwise the second.
         layers: names of the layers to explain, or of one; all of them by default.
         fit: how a photograph becomes a square, `crop` or `squash`.
@@ -163,7 +165,7 @@ class Explainer:
         methods: Sequence[str] | str = (DEFAULT,),
         keep: bool = False,
     ) -> Iterator[Explanation]:
-        """Explain many photographs, each with its own targets; equal to as many single calls.
+        """Explain many photographs, or one, each with its own targets; equal to as many single calls.
 
         Explanations come one after the other while later photographs are still to be read, so that memory stays
         bounded however many there are. Many photographs go through the engine side by side, where it can.
@@ -171,24 +173,24 @@ class Explainer:
         Raises:
             TargetError: if there is not one list of targets for each photograph.
         """
-        pictures = [pictures] if isinstance(pictures, (str, bytes)) else list(pictures)
-        methods = _several(methods)
-        wanted = [None] * len(pictures) if targets is None else list(targets)
+        pictures, methods = photo.each(pictures), _several(methods)
+        if targets is None:
+            return self._batch(((picture, None) for picture in pictures), methods, keep)
+        pictures, wanted = list(pictures), list(targets)
         if len(wanted) != len(pictures):
             raise TargetError(f"There are {len(pictures)} photographs but {len(wanted)} lists of targets.")
-        return self._batch(pictures, wanted, methods, keep)
+        return self._batch(zip(pictures, wanted, strict=True), methods, keep)
 
-    def _batch(
-        self, pictures: list[Any], wanted: list[Any], methods: Sequence[str], keep: bool
-    ) -> Iterator[Explanation]:
+    def _batch(self, given: Iterator[tuple[Any, Any]], methods: Sequence[str], keep: bool) -> Iterator[Explanation]:
+        first = list(islice(given, MANY))
         # Only OpenVINO's engine gains by it, and perturbations use TensorFlow besides.
-        if self.engine == "openvino" and len(pictures) >= MANY and FORMULAS.keys() >= set(methods):
+        if self.engine == "openvino" and len(first) == MANY and FORMULAS.keys() >= set(methods):
             engine, calls = self._side_by_side
         else:
             engine, calls = self._engine, 1
         ahead: deque[Future[Explanation]] = deque()
         with ThreadPoolExecutor(calls) as pool:
-            for picture, targets in zip(pictures, wanted, strict=True):
+            for picture, targets in chain(first, given):
                 ahead.append(pool.submit(self._explain, engine, picture, targets, methods, keep))
                 if len(ahead) > calls:
                     yield ahead.popleft().result()
@@ -362,7 +364,8 @@ def _labels(labels: Sequence[str] | None, units: int) -> tuple[str, ...]:
         return tuple(str(number) for number in range(count))
     if len(labels) != count:
         raise TargetError(f"There are {len(labels)} labels, but the model tells {count} classes apart.")
-    return tuple(map(str, labels))
+    named = Counter(map(str, labels))
+    return tuple(f"{name} ({number})" if named[str(name)] > 1 else str(name) for number, name in enumerate(labels))
 
 
 def _several(names: Iterable[str] | str) -> Sequence[str]:

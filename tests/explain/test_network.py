@@ -6,6 +6,7 @@ import pytest
 
 from explain import EngineError, Explainer, LayerError, PhotoError, TargetError
 from explain.formulas import FORMULAS
+from explain.methods import DEFAULT
 from explain.network import network_of
 from models import Run
 from tests.explain.kinds import KINDS, OTHERS, PICTURES, SIZE, head, nested, state, two_outputs, with_weights_of
@@ -365,6 +366,16 @@ def test_one_name_is_not_the_list_of_its_letters(reference):
     found = explainer(PICTURES[0], targets="bee", methods="grad_cam")
     assert (found.targets, [*found.maps], [*found.maps["grad_cam"]]) == (("bee",), ["grad_cam"], ["top"])
     assert explainer(PICTURES[0], targets=1).targets == found.targets
+
+
+def test_classes_that_share_a_name_are_told_apart_by_their_numbers(reference):
+    """ImageNet has two cranes, a bird and a machine: the one that is asked for by its number is not the other."""
+    explainer = Explainer(reference[0], labels=("crane", "bee", "crane"), layers="top")
+    assert explainer.labels == ("crane (0)", "bee", "crane (2)")
+    found = explainer(PICTURES[0], targets=["crane (2)", "bee"])
+    assert np.array_equal(found.maps[DEFAULT]["top"], explainer(PICTURES[0], targets=[2, 1]).maps[DEFAULT]["top"])
+    with pytest.raises(TargetError, match="no class 'crane'"):
+        explainer(PICTURES[0], targets="crane")
 
 
 def test_a_nested_layer_that_is_called_twice_stays_one(reference):
