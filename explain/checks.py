@@ -58,8 +58,8 @@ def check(
 
     Args:
         model: any Keras 3 classifier.
-        images: photographs as for an `Explainer`, different ones, the kind that the model was trained for. The first
-            16 are used; without any, only the graph and the weights are looked at.
+        images: photographs as for an `Explainer`, or one; best are several different ones, of the kind that the model
+            was trained for. The first 16 are used; without any, only the graph and the weights are looked at.
         labels: class names in the order of the outputs.
         output: the name of the output to look at, for models with several.
 
@@ -79,7 +79,7 @@ def check(
         *_entrance(network.model),
     ]
     findings = [*_labels(labels, network.units), *graph]
-    pictures = [photo.see(photo.read(image), network.size) for image in islice(images, MOST_IMAGES)]
+    pictures = [photo.see(photo.read(image), network.size) for image in islice(photo.each(images), MOST_IMAGES)]
     # Whatever follows from a broken graph would only hide the cause.
     if pictures and all(finding.severity == "warning" for finding in graph):
         findings += _answers(model, network.model, np.stack(pictures).astype("float32"))

@@ -5,6 +5,7 @@ Both are safe to call from several threads: no state of Pillow is changed.
 """
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,8 @@ MAX_MEGAPIXELS = 40
 MAX_SIDE = 65_535
 DRAFT_SIDE = 1_200
 GREY = 128
+CHANNELS = (1, 3, 4)
+"""Of an array that is one picture."""
 
 Fit = Literal["crop", "squash"]
 
@@ -68,6 +71,16 @@ def read(source: Any) -> Image.Image:
         raise PhotoError(f"{name} needs more memory than there is: make it smaller first.") from error
     except Exception as error:
         raise PhotoError(f"{name} is damaged or cut short: save or download it again.") from error
+
+
+def each(pictures: Any) -> Iterable[Any]:
+    """Many pictures as they are given, one alone as the only one: not its path's letters, nor its pixels' rows."""
+    alone = hasattr(pictures, "read")
+    if isinstance(pictures, np.ndarray):
+        alone = pictures.ndim == 2 or (pictures.ndim == 3 and pictures.shape[2] in CHANNELS)
+    if alone or isinstance(pictures, str | bytes | bytearray | memoryview | Path | Image.Image):
+        return [pictures]
+    return pictures
 
 
 def check(fit: str, source_size: int | None) -> None:
@@ -167,7 +180,7 @@ def _heic(file: Any, name: str) -> Image.Image | None:
 
 def _from_array(pixels: np.ndarray, name: str) -> Image.Image:
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
-    if pixels.ndim not in (2, 3) or not pixels.size or channels not in (1, 3, 4):
+    if pixels.ndim not in (2, 3) or not pixels.size or channels not in CHANNELS:
         shape = " x ".join(map(str, pixels.shape))
         raise PhotoError(f"An array of {shape} is not one picture: give height x width x 1, 3 or 4.")
     _check_size((pixels.shape[1], pixels.shape[0]), name)

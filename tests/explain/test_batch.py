@@ -1,7 +1,10 @@
 """Many photographs are explained as each of them alone, in order, a few at a time."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from explain import Explainer, PhotoError, explainer, photo
 from tests.explain.networks import classifier, few, photograph
@@ -72,6 +75,25 @@ def test_photographs_are_read_as_they_are_needed(model, side_by_side, monkeypatc
             given.close()
             break
     assert len(read) <= 23
+
+
+def test_photographs_are_made_as_they_are_needed(model, side_by_side):
+    made = []
+    given = Explainer(model, engine="openvino", layers=("top",)).batch(made.append(1) or PICTURES[0] for _ in range(40))
+    for number, _ in enumerate(given, 1):
+        assert len(made) <= number + 3
+    assert number == 40
+
+
+@pytest.mark.parametrize("kind", [str, Path, open, bytes, Image.open, np.asarray, None])
+def test_one_photograph_is_a_batch_of_one(model, tmp_path, kind):
+    """Not as many as its path has letters, or its pixels have rows."""
+    path = tmp_path / "one.png"
+    Image.fromarray(PICTURES[0]).save(path)
+    makers = {bytes: Path.read_bytes, open: lambda path: path.open("rb"), np.asarray: lambda _: PICTURES[0][..., 0]}
+    one = Explainer(model, layers=("top",))
+    (found,) = one.batch(makers.get(kind, kind)(path) if kind else PICTURES[0])
+    assert np.array_equal(found.seen, np.repeat(PICTURES[0][..., :1], 3, axis=2) if kind is np.asarray else PICTURES[0])
 
 
 def test_a_photograph_that_cannot_be_read_comes_after_those_before_it(model, side_by_side):

@@ -299,8 +299,9 @@ def test_a_model_without_a_graph_and_pictures_that_are_none():
     model = _train(_small(_rescaling()))
     (sentence,) = _found(model, [np.full((SIZE, SIZE, 3), grey, "uint8") for grey in (0, 128)])
     assert "The pictures are blank" in sentence
-    with pytest.raises(PhotoError):
-        explain.check(model, ["no such file.jpg"])
+    for pictures in (["no such file.jpg"], "no such file.jpg"):
+        with pytest.raises(PhotoError, match="no such file"):
+            explain.check(model, pictures)
 
 
 def test_sixteen_photographs_are_enough():
