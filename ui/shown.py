@@ -2,8 +2,7 @@
 
 import hashlib
 import os
-from collections import OrderedDict
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
@@ -78,30 +77,22 @@ def explained(
         ExplainError: if it cannot be read or explained.
     """
     key = (hashlib.sha256(photograph.content).hexdigest(), photograph.name, method, also, *names)
-    kept: MutableMapping[tuple[str, ...], Shown] = st.session_state.setdefault("kept", OrderedDict())
+    own: LRUCache[tuple[str, ...], Shown] = st.session_state.setdefault("kept", LRUCache(MOST_KEPT))
     # One's own photograph, and one's own model, are nobody else's.
-    shared = bool(photograph.sample) and not any(name in runs.guests for name in names)
-    found = _found(key, kept, shared)
+    kept = _shared if photograph.sample and not any(name in runs.guests for name in names) else own
+
+    def look_up() -> Shown | None:
+        with _lock:
+            return kept.get(key)
+
+    found = look_up()
     if found is None:
         with TURNS.turn(say):
             # Somebody before may have asked for the same sample.
-            found = _found(key, kept, shared) or _made(photograph, names, method, also)
-    if shared:
+            found = look_up() or _made(photograph, names, method, also)
         with _lock:
-            _shared[key] = found
-        return found
-    kept.pop(key, None)
-    kept[key] = found
-    while len(kept) > MOST_KEPT:
-        del kept[next(iter(kept))]
+            kept[key] = found
     return found
-
-
-def _found(key: tuple[str, ...], kept: MutableMapping[tuple[str, ...], Shown], shared: bool) -> Shown | None:
-    if not shared:
-        return kept.get(key)
-    with _lock:
-        return _shared.get(key)
 
 
 def _made(photograph: Photograph, names: list[str], method: str, also: str) -> Shown:
