@@ -1,18 +1,16 @@
 """The Errors page: where the pair of runs of a task is wrong, from the files that `python -m training errors` wrote."""
 
 import csv
-import io
 import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
-from PIL import Image
 
-from explain import ExplainError, photo
 from ui import frame, photographs, runs
 from ui.charts.streamlit import errors
+from ui.samples import small
 
 STUDIES = Path(__file__).parents[1] / "assets" / "studies"
 SIDE = 240
@@ -51,10 +49,9 @@ def contents(task: str, folder: Path) -> tuple[dict[str, Any], list[bytes]]:
     places: dict[str, int] = {}
     blobs = []
     for digest, (_, content) in found.items():
-        small = _small(content)
-        if small:
+        if square := small(content, SIDE):
             places[digest] = len(blobs)
-            blobs.append(small)
+            blobs.append(square)
 
     def picture(row: dict[str, str], layer: str = "") -> dict[str, Any]:
         photo = photographs.address(task, row["sha256"])
@@ -130,16 +127,6 @@ def _classes(rows: list[dict[str, str]], pair: list[str], labels: list[str]) -> 
 def _rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
-
-
-def _small(content: bytes) -> bytes:
-    try:
-        square = Image.fromarray(photo.see(photo.read(content), SIDE))
-    except ExplainError:
-        return b""
-    buffer = io.BytesIO()
-    square.save(buffer, "JPEG", quality=82)
-    return buffer.getvalue()
 
 
 page()

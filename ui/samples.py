@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from explain import photo
 from explain.errors import PhotoError
 
@@ -64,10 +66,13 @@ def opening(task: str) -> list[Sample]:
 @lru_cache(maxsize=MOST + len(SHIPPED))
 def thumbnail(sample: Sample) -> bytes | None:
     """A small square JPEG of a sample; None where it cannot be read."""
-    from PIL import Image
+    return small(sample.path, THUMBNAIL)
 
+
+def small(picture: Path | bytes, side: int) -> bytes | None:
+    """A square JPEG of a photograph, so many pixels a side; None where it cannot be read."""
     try:
-        square = Image.fromarray(photo.see(photo.read(sample.path), THUMBNAIL))
+        square = Image.fromarray(photo.see(photo.read(picture), side))
     except PhotoError:
         return None
     buffer = io.BytesIO()
