@@ -96,7 +96,7 @@ def studies() -> str:
         title = recipes.describe(task).splitlines()[0].rstrip(".")
         rows.append(
             [
-                f"[`{task}`](assets/studies/{task}/note.md)" if best else f"`{task}`",
+                f"[`{task}`](assets/studies/{task}/note.md)" if trained else f"`{task}`",
                 title,
                 recipe.original,
                 f"`{best['run']}`" if best else "",

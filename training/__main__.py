@@ -148,7 +148,8 @@ def _list(asked: argparse.Namespace) -> int:
         )
         judged = [one for one in comparable(recipe, [*found.values()]) if one.split("validation", "n")]
         best = max(judged, key=lambda one: one.split("validation", "accuracy"), default=None)
-        print(f"  ours: {f'{_accuracies(best.card)} by {best.run}' if best else 'nothing trained yet'}")
+        nothing = "nothing on its own classes yet" if found else "nothing trained yet"
+        print(f"  ours: {f'{_accuracies(best.card)} by {best.run}' if best else nothing}")
         many = len(recipe.plans) > MOST_LISTED and not asked.task
         for run, plan in recipe.plans.items():
             if run in found or not many:

@@ -134,6 +134,7 @@ class Recipe:
     Attributes:
         task: its name.
         labels: class names, or none for those of the data; two labels and one unit mean (negative, positive).
+        classes: how many the study's own data has, where `labels` names none.
         units: number of logits.
         architecture: a network of `keras.applications`.
         input_size: side of the square that the network sees, in pixels.
@@ -165,6 +166,7 @@ class Recipe:
     plans: Mapping[str, Plan]
     hub: str
     original: str
+    classes: int = 0
     search: Space | None = None
     columns: tuple[str, ...] = ()
     curves: str = "curves.csv"

@@ -127,7 +127,9 @@ def results(recipe: Recipe, checkpoints: Path, studies: Path) -> list[Result]:
 
 def comparable(recipe: Recipe, found: Sequence[Result]) -> list[Result]:
     """The runs that tell the study's own classes apart: one on a few of them, a dry run, is better for that alone."""
-    return [one for one in found if not recipe.labels or one.card.labels == recipe.labels]
+    if recipe.labels:
+        return [one for one in found if one.card.labels == recipe.labels]
+    return [one for one in found if len(one.card.labels) == recipe.classes]
 
 
 def write(recipe: Recipe, checkpoints: Path, studies: Path) -> Path:
@@ -166,19 +168,11 @@ def note(
         rows: of the table.
         trials: of the random search, best first, where there was one.
     """
-    best = max(comparable(recipe, found) or found, key=lambda one: one.split("validation", "accuracy"))
     lines = [
         f"# {recipe.task}",
         recipes.describe(recipe.task),
         "## What was measured",
-        f"The original reported: {recipe.original}. Here, of {len(recipe.plans)} planned runs, {len(found)} "
-        f"{'is' if len(found) == 1 else 'are'} trained; the best on validation is `{best.run}` with "
-        f"{best.split('validation', 'accuracy'):.4f} (n {best.split('validation', 'n')})"
-        + (
-            f", and {best.split('test', 'accuracy'):.4f} on test (n {best.split('test', 'n')})."
-            if best.split("test", "n")
-            else "."
-        ),
+        " ".join(_findings(recipe, found)),
         _markdown(rows),
         *(
             [f"The random search, best of {len(trials)} trials first:", _markdown(trials[:MOST_TRIALS])]
@@ -192,6 +186,31 @@ def note(
         + f"\npython -m training study {recipe.task}\n```",
     ]
     return "\n\n".join(lines) + "\n"
+
+
+def _findings(recipe: Recipe, found: Sequence[Result]) -> list[str]:
+    """Sentences on what was trained and how well."""
+    judged = comparable(recipe, found)
+    best = max(judged or found, key=lambda one: one.split("validation", "accuracy"))
+    number = f"{len(found)} {'is' if len(found) == 1 else 'are'} trained"
+    tested = f", and {_measured(best, 'test')} on test" if best.split("test", "n") else ""
+    others: dict[tuple[str, ...], list[str]] = {}
+    for one in found:
+        if one not in judged:
+            others.setdefault(one.card.labels, []).append(f"`{one.run}`")
+    return [
+        f"The original reported: {recipe.original}. Here, of {len(recipe.plans)} planned runs, {number}; the best on "
+        f"validation is `{best.run}` with {_measured(best, 'validation')}{tested}.",
+        *(
+            f"Of classes that are not all those of the study, and not to be compared with it: {', '.join(runs)} ("
+            f"{len(labels)} classes: {', '.join(labels)})."
+            for labels, runs in others.items()
+        ),
+    ]
+
+
+def _measured(one: Result, split: str) -> str:
+    return f"{one.split(split, 'accuracy'):.4f} (n {one.split(split, 'n')})"
 
 
 def _markdown(rows: Sequence[dict[str, str]]) -> str:

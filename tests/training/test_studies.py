@@ -109,7 +109,7 @@ def test_the_note_says_the_recipes_words_the_numbers_and_the_commands(recipe, pl
     note = (studies.write(recipe, *places) / "note.md").read_text()
     assert note.startswith("# made\n\nWhat it is.\n\nWhat differs: everything.\n")
     assert "The original reported: none." in note
-    assert "the best on validation is `adam` with 0.9000 (n 8), and 0.8000 on test (n 10)" in note
+    assert "the best on validation is `adam` with 0.9000 (n 8), and 0.8000 (n 10) on test" in note
     assert "of 3 planned runs, 2 are trained" in note
     assert "| sgd | SGD | 0.01 |" in note
     assert "python -m training train made/adam\npython -m training study made\n" in note
@@ -184,12 +184,27 @@ def test_a_dry_run_on_other_classes_is_told_and_never_the_best(recipe, places, m
     monkeypatch.setattr(studies, "draw", lambda recipe, results, path: shown.extend(one.run for one in results))
     out = studies.write(recipe, *places)
     assert [row["run"] for row in read(out / "table.csv")] == ["sgd", "adam", "steady"]
-    assert "the best on validation is `adam`" in (out / "note.md").read_text()
+    note = (out / "note.md").read_text()
+    assert "the best on validation is `adam`" in note
+    assert "not to be compared with it: `steady` (2 classes: cat, no cat)." in note
     assert shown == ["sgd", "adam"]
     monkeypatch.setattr(command, "CHECKPOINTS", places[0])
     monkeypatch.setattr(tables, "STUDIES", places[1])
     assert command.main(["list", "made"]) == 0
     assert re.search(r"ours: .*0\.9000.* by adam", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(("classes", "ours"), [(2, "validation accuracy 0.9000"), (3, "nothing on its own classes")])
+def test_where_any_classes_will_do_their_number_says_whose_they_are(recipe, places, monkeypatch, capsys, classes, ours):
+    its_own = replace(recipe, labels=(), classes=classes)
+    monkeypatch.setattr(recipes, "find", lambda task: its_own)
+    note = (studies.write(its_own, *places) / "note.md").read_text()
+    assert "the best on validation is `adam`" in note
+    assert ("`sgd`, `adam` (2 classes: cat, dog)" in note) == (classes == 3)
+    monkeypatch.setattr(command, "CHECKPOINTS", places[0])
+    monkeypatch.setattr(tables, "STUDIES", places[1])
+    assert command.main(["list", "made"]) == 0
+    assert f"ours: {ours}" in capsys.readouterr().out
 
 
 def test_of_many_runs_the_best_are_drawn(recipe, tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ SIDES = {"B0": 224, "B1": 240, "B3": 300, "B5": 456, "B7": 600}
 RECIPE = Recipe(
     task="caltech256",
     labels=(),
+    classes=257,
     units=0,
     stages=(Stage(epochs=2, trainable="head", rate=3.0), Stage(epochs=8)),
     batch_size=16,
