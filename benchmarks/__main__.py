@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from importlib import import_module
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # OpenBLAS threads go on spinning after a product and would take the second core.
@@ -15,15 +16,16 @@ from models.command import status_of
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="module", required=True, metavar="COMMAND")
     speeds = commands.add_parser("speed", help="one photograph explained, against plain forwards and other libraries")
-    speeds.add_argument("--peers", metavar="PYTHON", help="interpreter of the other libraries' environment")
+    speeds.add_argument("--peers", dest="python", metavar="PYTHON", help="that of the other libraries' environment")
     speeds.add_argument("--rounds", type=int, default=20, metavar="N", help="turns of every case; default: 20")
     peers = commands.add_parser("peers", help="Grad-CAM against other libraries' on the same weights")
-    peers.add_argument("--peers", metavar="PYTHON", required=True, help="interpreter of their environment")
+    peers.add_argument("--peers", dest="python", metavar="PYTHON", required=True, help="that of their environment")
+    peers.set_defaults(module="agreement")
     commands.add_parser("memory", help="resident memory over a thousand explanations")
     training = commands.add_parser("training", help="processor time to an accuracy, against Keras' tutorial")
-    training.add_argument("--data", help="cats_vs_dogs in Hub layout; default: the Hub's")
+    training.add_argument("--data", dest="source", help="cats_vs_dogs in Hub layout; default: the Hub's")
     training.add_argument("--weights", default="imagenet", help="imagenet (Keras' own) or a file for the backbone")
     training.add_argument("--target", type=float, default=0.985, help="validation accuracy; default: 0.985")
     commands.add_parser("browser", help="the static Space: seconds to the evidence, frames a second with the camera")
@@ -35,46 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     mutants.add_argument(
         "wanted", nargs="*", metavar="FILE", help="explain/formulas.py, say, or mistakes; all by default"
     )
-    asked = parser.parse_args(arguments)
-    return status_of(lambda: _run(asked), (BenchmarkError,))
-
-
-def _run(asked: argparse.Namespace) -> int:
-    if asked.command == "speed":
-        from benchmarks import speed
-
-        return speed.main(asked.peers, asked.rounds)
-    if asked.command == "peers":
-        from benchmarks import agreement
-
-        return agreement.main(asked.peers)
-    if asked.command == "memory":
-        from benchmarks import memory
-
-        return memory.main()
-    if asked.command == "training":
-        from benchmarks import training
-
-        return training.main(asked.data, asked.weights, asked.target)
-    if asked.command == "browser":
-        from benchmarks import browser
-
-        return browser.main()
-    if asked.command == "load":
-        from benchmarks import load
-
-        return load.main(asked.seconds)
-    if asked.command == "picture":
-        from benchmarks import picture
-
-        return picture.main()
-    if asked.command == "mutation":
-        from benchmarks import mutation
-
-        return mutation.main(asked.wanted)
-    from benchmarks import readme
-
-    return readme.main()
+    asked = vars(parser.parse_args(arguments))
+    module = asked.pop("module")
+    return status_of(lambda: import_module(f"benchmarks.{module}").main(**asked), (BenchmarkError,))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,8 @@
 A plain file server on this machine and a Chromium without a screen; the camera is Chromium's own test picture.
 """
 
-import csv
 import http.server
 import json
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -16,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import chromium, machine
+from benchmarks.errors import BenchmarkError
+from benchmarks.study import write
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "assets" / "studies" / "browser"
@@ -61,38 +61,28 @@ STATE = """async () => {
 
 
 def main() -> int:
-    """Measure, print and store the table; returns the exit status."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        print("The browser's figures need Playwright: pip install -r requirements-dev.txt", file=sys.stderr)
-        return 2
+    """Measure, print and store the table; returns the exit status.
+
+    Raises:
+        BenchmarkError: if the browser or onnxruntime-web is not installed.
+    """
     from ui.viewer import static
 
-    with tempfile.TemporaryDirectory() as place:
+    camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    with tempfile.TemporaryDirectory() as place, chromium.launched(*camera) as browser:
         folder = Path(place) / "space"
         try:
             static.assemble(folder)
         except static.SpaceError as error:
-            print(error, file=sys.stderr)
-            return 2
+            raise BenchmarkError(str(error)) from error
         _photograph(folder / "drop.png")
         about = machine.describe()
-        with _served(folder) as url, sync_playwright() as playwright:
-            camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-            browser = chromium.launch(playwright, *camera)
+        with _served(folder) as url:
             options: Any = {"viewport": {"width": 1280, "height": 720}, "reduced_motion": "reduce"}
             rows, state = measure(browser.new_context(**options), url)
-            about |= state | {"chromium": browser.version, "onnxruntime-web": _runtime()}
-            browser.close()
-    STUDY.mkdir(parents=True, exist_ok=True)
-    with (STUDY / "table.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["what", "value", "unit"])
-        writer.writeheader()
-        writer.writerows(rows)
+        about |= state | {"chromium": browser.version, "onnxruntime-web": _runtime()}
+    write(STUDY / "table.csv", rows)
     (STUDY / "machine.json").write_text(json.dumps(about, indent=2) + "\n")
-    for row in rows:
-        print(f"{row['what']:<62}{row['value']:>9} {row['unit']}")
     return 0
 
 

@@ -33,6 +33,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from benchmarks.errors import BenchmarkError
+
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "assets" / "studies" / "mutation"
 SESSIONS = ROOT / "out" / "mutation"
@@ -116,23 +118,15 @@ class Verdict:
     test: str = ""
 
 
-class MutationError(Exception):
-    """What stands in the way of a figure, in one plain sentence."""
-
-
 def main(wanted: Sequence[str] = ()) -> int:
-    """Try the mutants of the files that are wanted and the `mistakes` (default: all); returns the exit status."""
-    try:
-        _study(wanted or KNOWN)
-    except MutationError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    """Try the mutants of the files that are wanted and the `mistakes` (default: all); returns the exit status.
 
-
-def _study(wanted: Sequence[str]) -> None:
+    Raises:
+        BenchmarkError: if there are no mutants of one of them, or its tests fail without any.
+    """
+    wanted = wanted or KNOWN
     if strangers := [one for one in wanted if one not in KNOWN]:
-        raise MutationError(f"There are no mutants of {strangers[0]}; choose from {', '.join(KNOWN)}.")
+        raise BenchmarkError(f"There are no mutants of {strangers[0]}; choose from {', '.join(KNOWN)}.")
     for module in WARM:
         importlib.import_module(module)
     # A collection in a fork would touch, and so copy, all that it shares with this process.
@@ -152,6 +146,7 @@ def _study(wanted: Sequence[str]) -> None:
     packages = ("cosmic-ray", "pytest", "numpy", "scipy", "tensorflow-cpu", "keras", "openvino")
     facts = {"system": platform.system(), "python": platform.python_version()} | {one: version(one) for one in packages}
     (STUDY / "machine.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return 0
 
 
 def mutants(tree: Path, file: str) -> list[dict[str, Any]]:
@@ -259,7 +254,7 @@ def _limit(tree: Path, file: str) -> float:
     started = time.monotonic()
     verdict = _tried(tree, TESTS[file], 600)
     if verdict.outcome != "survived":
-        raise MutationError(f"{TESTS[file]} fails without a mutant: {verdict.test or verdict.outcome}.")
+        raise BenchmarkError(f"{TESTS[file]} fails without a mutant: {verdict.test or verdict.outcome}.")
     return 10 + 3 * (time.monotonic() - started)
 
 
@@ -346,7 +341,7 @@ def _store_mistakes(tree: Path) -> None:
         path = tree / mistake.file
         source = path.read_text(encoding="utf-8")
         if source.count(mistake.right) != 1:
-            raise MutationError(f"{mistake.file} no longer has exactly one {mistake.right!r}.")
+            raise BenchmarkError(f"{mistake.file} no longer has exactly one {mistake.right!r}.")
         with _written(path, source.replace(mistake.right, mistake.wrong)):
             verdict = _tried(tree, TESTS[mistake.file], limits[mistake.file])
         rows.append({**asdict(mistake), **asdict(verdict)})

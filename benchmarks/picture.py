@@ -1,6 +1,5 @@
 """Take the README's picture: the app itself, in a browser, at one layer of a photograph that scikit-image ships."""
 
-import sys
 from pathlib import Path
 
 from benchmarks import chromium, server
@@ -12,18 +11,11 @@ VIEW = "/?photo=chelsea#layer=6d&class=cat&show=positive&scale=own&cells=smooth&
 
 def main() -> int:
     """Start the app, wait for the evidence, and write the picture; returns the exit status."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        print("The picture needs Playwright: pip install -r requirements-dev.txt", file=sys.stderr)
-        return 2
-    with server.running() as app, sync_playwright() as playwright:
-        browser = chromium.launch(playwright)
+    with chromium.launched() as browser, server.running() as app:
         page = browser.new_page(viewport={"width": 1280, "height": 720}, device_scale_factor=1.5)
         page.goto(app.url + VIEW)
         page.locator('.parallax[data-drawn="6d"]').wait_for(timeout=120_000)
         PICTURE.parent.mkdir(exist_ok=True)
         page.screenshot(path=PICTURE)
-        browser.close()
     print(f"{PICTURE.relative_to(ROOT)} is written")
     return 0

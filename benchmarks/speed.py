@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from skimage import data
 
+from benchmarks.agreement import keras_io
 from benchmarks.errors import BenchmarkError
-from benchmarks.keras_io import make_gradcam_heatmap
 from benchmarks.machine import describe
 from benchmarks.study import RUN, STUDY, TARGET, load, write
 from benchmarks.worker import TITLES, PeerError, Worker, hand_over, interpreter, two_logits
@@ -163,14 +163,9 @@ def _cases(python: str | None) -> Iterator[tuple[dict[str, Measure], dict[str, s
     both = two_logits(run.model)
     layers = {layer.name: layer.keras_name for layer in explainer.layers}
     target = run.labels.index(TARGET)
-    image = seen[None].astype("float32")
-
-    def keras_io() -> dict[str, np.ndarray]:
-        return {name: make_gradcam_heatmap(image, both, layer, target) for name, layer in layers.items()}
-
     cases = {what: _timed(case) for what, case in _ours(run, explainer, seen).items()}
     cases[BATCHED] = _timed(_batched(explainer, seen), BATCH)
-    cases[KERAS_IO] = _timed(keras_io)
+    cases[KERAS_IO] = _timed(lambda: keras_io(both, seen, layers, target))
     missing: dict[str, str] = {}
     facts: dict[str, Any] = {"run": RUN, "weights_sha256": run.card.sha256}
     with ExitStack() as stack:
