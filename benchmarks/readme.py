@@ -3,7 +3,6 @@
 A table stands between `<!-- NAME -->` and `<!-- /NAME -->`; NAME is a function of `TABLES`.
 """
 
-import csv
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -68,19 +67,18 @@ def results() -> str:
 
 def rates() -> str:
     """The learning rates tried for cats-vs-dogs, with what validation says after one epoch."""
-    with (STUDIES / "cats_vs_dogs" / "rates.csv").open(newline="") as file:
-        tried = sorted(csv.DictReader(file), key=lambda row: (row["optimizer"] != "SGD", float(row["learning_rate"])))
+    tried = tables.read(STUDIES / "cats_vs_dogs" / "rates.csv")
+    tried.sort(key=lambda row: (row["optimizer"] != "SGD", float(row["learning_rate"])))
     rows = [[row["optimizer"], row["learning_rate"], row["val_accuracy"], row["val_loss"]] for row in tried]
     return _table(["optimizer", "learning rate", "validation accuracy", "validation loss"], rows)
 
 
 def speed() -> str:
     """What the speed benchmark measured."""
-    with (STUDIES / "speed" / "table.csv").open(newline="") as file:
-        rows = [
-            [row["what"], row["milliseconds"] or row["missing"], row["forwards"], row["tensorflow_forwards"]]
-            for row in csv.DictReader(file)
-        ]
+    rows = [
+        [row["what"], row["milliseconds"] or row["missing"], row["forwards"], row["tensorflow_forwards"]]
+        for row in tables.read(STUDIES / "speed" / "table.csv")
+    ]
     return _table(["what", "milliseconds", "in OpenVINO forwards", "in TensorFlow forwards"], rows)
 
 
@@ -111,11 +109,10 @@ def studies() -> str:
 
 def training() -> str:
     """What the training benchmark measured."""
-    with (STUDIES / "training_speed" / "table.csv").open(newline="") as file:
-        rows = [
-            [row["recipe"], row["epochs"], row["val_accuracy"], row["cpu_seconds"], row["times_ours"]]
-            for row in csv.DictReader(file)
-        ]
+    rows = [
+        [row["recipe"], row["epochs"], row["val_accuracy"], row["cpu_seconds"], row["times_ours"]]
+        for row in tables.read(STUDIES / "training_speed" / "table.csv")
+    ]
     return _table(["recipe", "epochs", "validation accuracy", "processor, s", "times ours"], rows)
 
 
@@ -133,15 +130,13 @@ def load() -> str:
         "peak_first_half_mb": "peak memory, first half, MB",
         "peak_second_half_mb": "second half, MB",
     }
-    with (STUDIES / "load" / "table.csv").open(newline="") as file:
-        rows = [[row[key] for key in head] for row in csv.DictReader(file)]
+    rows = [[row[key] for key in head] for row in tables.read(STUDIES / "load" / "table.csv")]
     return _table(list(head.values()), rows)
 
 
 def browser() -> str:
     """What the browser benchmark measured of the static Space."""
-    with (STUDIES / "browser" / "table.csv").open(newline="") as file:
-        rows = [[row["what"], f"{row['value']} {row['unit']}"] for row in csv.DictReader(file)]
+    rows = [[row["what"], f"{row['value']} {row['unit']}"] for row in tables.read(STUDIES / "browser" / "table.csv")]
     return _table(["in the browser", "measured"], rows)
 
 
