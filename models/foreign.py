@@ -8,9 +8,9 @@ the network, built without its weights, before those are read.
 import io
 import json
 import math
-import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -188,19 +188,8 @@ def _allow(name: str, part: dict[str, Any]) -> None:
 
 def _alone(work: Any) -> None:
     """Do something in a thread of its own: Keras keeps variables without values for the thread that made them."""
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except Exception as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
 
 
 def _measure(name: str, config: dict[str, Any]) -> None:
