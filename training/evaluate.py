@@ -11,8 +11,9 @@ import numpy as np
 from models import Card
 from training import data, views
 from training.recipe import Recipe, TrainingError
+from training.records import Records
 from training.setup import threads
-from training.sources import rows_of
+from training.sources import find, rows_of
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,17 @@ def load_for(card: Card, source: str, split: str | None) -> data.Split:
 
 def _trained_on(card: Card, source: str) -> frozenset[str]:
     """The sha256 of each picture's bytes that a run was trained on; empty where the source has other such pictures."""
-    seen, digest = seen_by(card), hashlib.sha256()
-    rows = rows_of(source, "train", seen["labels"], digest, seen["shares"] or {}, seen["subset"])
-    found = frozenset[str]()
+    seen, place, digest = seen_by(card), find(source), hashlib.sha256()
+    found, whole = frozenset[str](), ""
     with suppress(TrainingError):
-        found = frozenset(hashlib.sha256(content).hexdigest() for _, content, _ in rows)
-    return found if digest.hexdigest() == card.data.get("train", {}).get("sha256") else frozenset()
+        if isinstance(place, Records):
+            facts = place.facts("train")
+            found, whole = frozenset(facts["digests"]), facts["sha256"]
+        else:
+            rows = rows_of(source, "train", seen["labels"], digest, seen["shares"] or {}, seen["subset"])
+            found = frozenset(hashlib.sha256(content).hexdigest() for _, content, _ in rows)
+            whole = digest.hexdigest()
+    return found if whole == card.data.get("train", {}).get("sha256") else frozenset()
 
 
 def evaluate(model: Any, split: data.Split, recipe: Recipe | Card, batch: int = 64) -> Evaluation:

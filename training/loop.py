@@ -59,8 +59,7 @@ def train(
     setup = setup or Setup()
     training = records.packed(source, "train", recipe) or load(source, "train", recipe)
     validation = load(source, "validation", recipe)
-    if isinstance(training, data.Split):
-        data.warn_of_known(validation, set(training.digests))
+    data.warn_of_known(validation, set(training.digests))
     say(
         f"{recipe.task}/{run}: {len(training)} pictures to train on, {len(validation)} to validate, "
         f"{sum(stage.epochs for stage in stages)} epochs"

@@ -51,6 +51,7 @@ def pack(
     out.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     kept: list[int] = []
+    digests: list[str] = []
     skipped: list[str] = []
     shards: list[Path] = []
     writer: Any = None
@@ -71,6 +72,7 @@ def pack(
                 writer = tf.io.TFRecordWriter(str(shards[-1]))
             writer.write(_example(content, label, name, len(kept)))
             kept.append(label)
+            digests.append(hashlib.sha256(content).hexdigest())
         if writer is not None:
             writer.close()
         data.check(kept, skipped, recipe.labels, f"The split {split!r} of {source}")
@@ -80,7 +82,13 @@ def pack(
     finally:
         for file in out.glob(f"unfinished-{split}-*"):
             file.unlink()
-    facts = {"labels": recipe.labels, "classes": kept, "sha256": digest.hexdigest(), "skipped": skipped}
+    facts = {
+        "labels": recipe.labels,
+        "classes": kept,
+        "digests": digests,
+        "sha256": digest.hexdigest(),
+        "skipped": skipped,
+    }
     (out / f"{split}.json").write_text(json.dumps(facts))
     say(f"{len(kept)} pictures in {len(shards)} shards, written to {out}")
     return len(kept)
@@ -125,8 +133,9 @@ class Records:
             known = ", ".join(self.splits) or "none that says what its shards hold; pack them again"
             raise TrainingError(f"{self._folder} has no split {split!r}; it has: {known}.")
         try:
-            found = json.loads((self._folder / f"{split}.json").read_text())
-            return {name: found[name] for name in ("labels", "classes", "sha256", "skipped")}
+            # A version before this one did not note the digests of the pictures.
+            found = {"digests": []} | json.loads((self._folder / f"{split}.json").read_text())
+            return {name: found[name] for name in ("labels", "classes", "digests", "sha256", "skipped")}
         except (ValueError, KeyError, TypeError):
             raise TrainingError(f"{self._folder / f'{split}.json'} is damaged; pack the split again.") from None
 
@@ -220,6 +229,7 @@ def packed(source: str, split: str, recipe: Recipe) -> "Packed | None":
         recipe.fit,
         facts["sha256"],
         tuple(facts["skipped"]),
+        tuple(facts["digests"]),
     )
 
 
@@ -231,7 +241,7 @@ class Packed:
         files: the shards.
         classes: the label of each picture.
         size, fit: the square that is kept of each, see `training.data.load`.
-        sha256, skipped: as in `training.data.Split`.
+        sha256, skipped, digests: as in `training.data.Split`.
         calls: those that make the views.
     """
 
@@ -241,6 +251,7 @@ class Packed:
     fit: Fit
     sha256: str
     skipped: tuple[str, ...]
+    digests: tuple[str, ...]
     calls: Calls = field(default_factory=Calls, compare=False)
 
     def __len__(self) -> int:
@@ -272,6 +283,8 @@ class Packed:
             return tf.ensure_shape(picture, (source.size, source.size, 3)), row["label"]
 
         random = np.random.default_rng((source.seed, epoch))
+        # A part of what shuffles, and Keras draws one where several processes train together.
+        tf.random.set_seed(source.seed)
         files = tf.data.Dataset.from_tensor_slices(random.permutation(self.files))
         records = files.interleave(tf.data.TFRecordDataset, cycle_length=4)
         records = records.shuffle(min(len(self), SHUFFLED), seed=int(random.integers(2**31)))

@@ -16,6 +16,7 @@ from tests.training.runs import Training, assert_same_end, same
 from tests.training.test_data import refused
 from training import __main__ as command
 from training import data, recipes, records, state, views
+from training.evaluate import load_for
 from training.recipe import Augmentation, Stage, TrainingError
 from training.setup import Share
 from training.sources import with_classes
@@ -69,6 +70,14 @@ def test_an_epoch_of_shards_sees_the_views_that_memory_sees_in_an_order_of_its_o
     assert keys(batches(shards, 3, epoch=1, seed=1)) != found
 
 
+def test_the_order_of_shards_is_the_same_whatever_seed_keras_has_drawn(shards):
+    found = keys(batches(shards, 3))
+    # As where two processes train together.
+    for seed in (1, 2):
+        tf.random.set_seed(seed)
+        assert keys(batches(shards, 3)) == found
+
+
 def test_fewer_and_more_steps_than_a_pass(shards):
     assert [len(labels) for _, labels in batches(shards, 2)] == [6, 6]
     many = batches(shards, 5)
@@ -89,6 +98,27 @@ def test_devices_and_processes_have_their_shares_of_each_batch(shards, monkeypat
     assert [one + other for one, other in zip(first, second, strict=True)] == of(Share(), 5)
     with pytest.raises(TrainingError, match="A batch of 6 pictures cannot be shared by 4 devices"):
         of(Share(devices=4))
+
+
+def test_pictures_of_shards_that_are_trained_on_and_judged_by_are_told(training, hub_folder, tmp_path, caplog):
+    source = studies.leak(hub_folder, tmp_path / "made", "validation", (1, 1))
+    training.source = tmp_path / "shards"
+    for split in ("train", "validation"):
+        records.pack(RECIPE, str(source), split, training.source, say=lambda _: None)
+    run = training(studies.recipe(stages=(Stage(1, "head"),)))
+    told = "2 of the 6 pictures to judge by had a part in the training, too."
+    assert caplog.messages.count(told) == 1
+    load_for(run.card, str(training.source), "validation")
+    assert caplog.messages.count(told) == 2
+    load_for(run.card, str(source), "validation")
+    assert caplog.messages.count(told) == 3
+    # Shards of a version that did not note what pictures they hold.
+    facts = training.source / "train.json"
+    facts.write_text(
+        json.dumps({key: value for key, value in json.loads(facts.read_text()).items() if key != "digests"})
+    )
+    load_for(run.card, str(training.source), "validation")
+    assert caplog.messages.count(told) == 3
 
 
 @pytest.fixture
