@@ -11,7 +11,6 @@ of the tree; each mutant meets the tests in a process of its own, forked from on
 """
 
 import ast
-import csv
 import difflib
 import gc
 import hashlib
@@ -34,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import BenchmarkError
+from training import tables
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "assets" / "studies" / "mutation"
@@ -316,11 +316,11 @@ def _store(file: str, tried: list[dict[str, Any]]) -> None:
         "share": f"{(killed + timeout) / len(tried):.3f}",
         "sha256": hashlib.sha256((ROOT / file).read_bytes()).hexdigest(),
     }
-    others = [one for one in read("table.csv") if one["file"] != file]
+    others = [one for one in tables.read(STUDY / "table.csv") if one["file"] != file]
     _write("table.csv", sorted([*others, row], key=lambda one: SUBJECTS.index(one["file"])))
     print(f"{file}: {killed} of {len(tried)} mutants killed, {timeout} endless, {survived} survived", flush=True)
 
-    survivors = read("survivors.csv")
+    survivors = tables.read(STUDY / "survivors.csv")
     what = ("file", "operator", "before", "after")
     said = {tuple(one[key] for key in what): one["why"] for one in survivors}
     rows = [one for one in survivors if one["file"] != file]
@@ -349,17 +349,5 @@ def _store_mistakes(tree: Path) -> None:
     _write("named.csv", rows)
 
 
-def read(name: str) -> list[dict[str, Any]]:
-    """The rows of one of the study's tables; none where it was never written."""
-    path = STUDY / name
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def _write(name: str, rows: list[dict]) -> None:
-    with (STUDY / name).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    tables.write(STUDY / name, list(rows[0]) if rows else [], rows)

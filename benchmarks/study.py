@@ -1,8 +1,9 @@
 """The network and photograph that every figure of the speed study is about, and where its numbers go."""
 
-import csv
 from pathlib import Path
 from typing import Any
+
+from training import tables
 
 STUDY = Path(__file__).parents[1] / "assets" / "studies" / "speed"
 RUN = "cats_vs_dogs/adam"
@@ -20,17 +21,7 @@ def load() -> Any:
 
 def write(file: Path, rows: list[dict[str, str]]) -> None:
     """Store a table as CSV and print it, the first column wide."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", newline="") as out:
-        writer = csv.DictWriter(out, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    tables.write(file, list(rows[0]), rows)
     print()
     for first, *others in (list(rows[0]), *(row.values() for row in rows)):
         print(f"{first:<58}" + "".join(f"{value:>14}" for value in others))
-
-
-def read(file: Path) -> list[dict[str, str]]:
-    """The rows of a stored table."""
-    with file.open(newline="") as lines:
-        return list(csv.DictReader(lines))

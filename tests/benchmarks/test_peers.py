@@ -11,8 +11,9 @@ from benchmarks import agreement
 from benchmarks.__main__ import main
 from benchmarks.peers import torch_cams
 from benchmarks.peers.__main__ import Server
-from benchmarks.study import RUN, TARGET, read
+from benchmarks.study import RUN, TARGET
 from benchmarks.worker import PeerError, Worker, interpreter, two_logits
+from training.tables import read
 
 LAYERS = "stem 1a 2a 2b 3a 3b 4a 4b 4c 5a 5b 5c 6a 6b 6c 6d 7a top".split()
 

@@ -7,8 +7,9 @@ import pytest
 from benchmarks import machine, memory, speed
 from benchmarks.errors import BenchmarkError
 from benchmarks.speed import FIVE, KERAS_IO, OPENVINO, OURS, SEVEN, TENSORFLOW, Row
-from benchmarks.study import STUDY, read
+from benchmarks.study import STUDY
 from benchmarks.worker import TITLES, PeerError
+from training.tables import read
 
 
 def test_cases_take_turns_and_a_missing_one_keeps_its_reason():
