@@ -24,17 +24,26 @@ def status_of(command: Callable[[], int | None], plain: tuple[type[Exception], .
     try:
         status = command() or 0
         sys.stdout.flush()
-    except plain as error:
-        return _refuse(str(error))
-    except BrokenPipeError:
-        # Python flushes once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return UNREAD
-    except OSError as error:
-        return _refuse(f"{error.filename or 'A file'} cannot be read or written: {error.strerror}.")
-    except KeyboardInterrupt:
-        return _refuse(f"Stopped{kept}.")
+    except BaseException as error:
+        if _stopped(error):
+            return _refuse(f"Stopped{kept}.")
+        if isinstance(error, plain):
+            return _refuse(str(error))
+        if isinstance(error, BrokenPipeError):
+            # Python flushes once more when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return UNREAD
+        if isinstance(error, OSError):
+            return _refuse(f"{error.filename or 'A file'} cannot be read or written: {error.strerror}.")
+        raise
     return status
+
+
+def _stopped(error: BaseException | None) -> bool:
+    """Whether a person stopped it: of a Ctrl-C while it traces, TensorFlow may make a SystemError or TypeError."""
+    while error and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _refuse(sentence: str) -> int:

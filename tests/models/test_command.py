@@ -34,6 +34,24 @@ def test_what_cannot_be_done_is_one_sentence(error, sentence, capsys):
     assert said.count("\n") == 1
 
 
+def test_a_ctrl_c_of_which_tensorflow_makes_an_error_of_its_own_is_one(capsys):
+    def traced() -> int:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            # As Keras raises it, without the frames that are not a user's.
+            raise SystemError("returned a result with an exception set") from None
+
+    def command() -> int:
+        try:
+            return traced()
+        except SystemError as error:
+            raise LookupError("That is no network.") from error
+
+    assert status_of(command, (LookupError,), "; what was finished is kept") == 2
+    assert capsys.readouterr().err == "Stopped; what was finished is kept.\n"
+
+
 def test_a_fault_of_ours_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
         status_of(raising(ZeroDivisionError()), (LookupError,))
