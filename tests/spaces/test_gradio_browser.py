@@ -20,7 +20,7 @@ from tests.ui.tab import Tab, leave, pixels, shut_out, visit
 pytestmark = pytest.mark.browser
 
 LAYERS = "stem 1a 2a 2b 3a 3b 4a 4b 4c 5a 5b 5c 6a 6b 6c 6d 7a top".split()
-SIZES = {"a projector": (1280, 720), "a phone": (390, 844)}
+SIZES = {"a projector": (1280, 720), "a large one": (1920, 1080), "a phone": (390, 844)}
 PAPER = {"light": "rgb(251, 251, 249)", "dark": "rgb(17, 19, 22)"}
 
 
@@ -187,6 +187,7 @@ def test_it_fits_in_both_themes_and_does_not_look_like_gradio(look, theme):
         page.wait_for_function(f"document.documentElement.scrollWidth <= {width}")
         if width > height:
             page.wait_for_function(f"document.documentElement.scrollHeight <= {height}")
+        assert page.locator(".parallax").bounding_box()["width"] > 0.92 * width
         assert shut_out(page) == []
     expect(page.locator("footer")).to_have_count(0)
     expect(page.locator("[data-testid=status-tracker]").locator("visible=true")).to_have_count(0)
