@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from benchmarks.server import running
 from tests.ui.tab import Tab, leave, visit
@@ -26,6 +27,12 @@ FAILED = pytest.StashKey[bool]()
 VIEW = {"layer": "top", "class": "cat", "show": "positive", "scale": "own", "cells": "smooth"}
 VIEW |= {"fade": 0, "labels": 1, "swap": 0, "channels": 12}
 """The view that the page opens with, every word of its address."""
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+}
 
 
 @dataclass
@@ -218,3 +225,23 @@ def explainers(shipped: dict) -> dict:
     from explain import Explainer
 
     return {name.split("/")[1]: Explainer(run.model, labels=run.labels, threads=1) for name, run in shipped.items()}
+
+
+@pytest.fixture
+def chart(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Mounts a chart on a narrow phone, without a server: the one of the tests knows few runs."""
+    from ui.charts import streamlit as charts
+    from ui.viewer import bundle
+
+    page = browser.new_page(**PHONE | {"viewport": {"width": 375, "height": 812}})
+
+    def mount(file: str, script: str, meta: dict[str, Any]) -> Page:
+        page.set_content('<meta name="viewport" content="width=device-width"><main></main>')
+        page.add_style_tag(content=charts.STYLE)
+        page.add_script_tag(type="module", content=f"{bundle.script(charts.HERE / file)}\nglobalThis.mount = {script}")
+        page.wait_for_function("'mount' in globalThis")
+        page.evaluate("meta => { mount(meta) }", meta)
+        return page
+
+    yield mount
+    page.close()

@@ -6,18 +6,10 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import expect
 
+from tests.ui.conftest import PHONE
 from ui import curves, errors
-from ui.charts import streamlit as charts
-from ui.viewer import bundle
 
 pytestmark = pytest.mark.browser
-
-PHONE = {
-    "viewport": {"width": 390, "height": 844},
-    "device_scale_factor": 2,
-    "is_mobile": True,
-    "has_touch": True,
-}
 
 
 def test_nothing_sticks_out(look):
@@ -156,23 +148,6 @@ def test_no_value_beside_the_cursor_is_cut(chart):
     values = page.locator(".pc-value")
     expect(values).to_have_count(2 * len(meta["runs"]))
     assert 0 < rightmost(values) <= 375
-
-
-@pytest.fixture
-def chart(browser):
-    """Mounts a chart on a narrow phone, without a server: the one of the tests knows few runs."""
-    page = browser.new_page(**PHONE | {"viewport": {"width": 375, "height": 812}})
-
-    def mount(file, script, meta):
-        page.set_content('<meta name="viewport" content="width=device-width"><main></main>')
-        page.add_style_tag(content=charts.STYLE)
-        page.add_script_tag(type="module", content=f"{bundle.script(charts.HERE / file)}\nglobalThis.mount = {script}")
-        page.wait_for_function("'mount' in globalThis")
-        page.evaluate("meta => { mount(meta) }", meta)
-        return page
-
-    yield mount
-    page.close()
 
 
 def rightmost(nodes):

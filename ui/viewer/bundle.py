@@ -7,8 +7,8 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 IMPORT = re.compile(r'^import .* from "(?P<path>\.{1,2}/[\w./-]+)";$', re.MULTILINE)
 
-STYLES = ("viewer", "depth", "sizes")
-"""The viewer's style sheets in their order: what fits sizes overrules the rest."""
+STYLES = ("viewer", "depth", "sizes", "media")
+"""The viewer's style sheets in their order: what fits sizes overrules the first two, what fits paper all of them."""
 
 
 @lru_cache
