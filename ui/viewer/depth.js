@@ -21,13 +21,13 @@ export function tickAt(position, count, width) {
 
 /** The height of an agreement -1..1 on the axis; of no agreement, the zero line. */
 export function heightOf(agreement) {
-  const value = Number.isFinite(agreement) && agreement !== null ? agreement : 0;
+  const value = Number.isFinite(agreement) ? agreement : 0;
   return LINE.bottom - ((value + 1) / 2) * (LINE.bottom - LINE.top);
 }
 
 /** How far each ring stands from the needle: nothing at full agreement, a whole ring when opposite. */
 export function ringShift(agreement) {
-  return agreement === null || !Number.isFinite(agreement) ? 9 : ((1 - agreement) / 2) * 9;
+  return Number.isFinite(agreement) ? ((1 - agreement) / 2) * 9 : 9;
 }
 
 const mixed = (line, position) => {

@@ -6,14 +6,10 @@ export function cellToPixel(layer, index) {
   return layer.offset + layer.stride * index;
 }
 
-/** A pixel centre in canvas coordinates, where `scale` canvas units make one pixel of the photo. */
-export function pixelToCanvas(pixel, scale) {
-  return (pixel + 0.5) * scale;
-}
-
 /** The rectangle that the whole grid of native cells covers, unclipped, in canvas units of one pixel. */
 export function gridRect(layer, height, width) {
-  const start = pixelToCanvas(cellToPixel(layer, 0) - layer.stride / 2, 1);
+  // The centre of the first pixel is half a unit from the edge of the canvas.
+  const start = cellToPixel(layer, 0) - layer.stride / 2 + 0.5;
   return { x: start, y: start, width: width * layer.stride, height: height * layer.stride };
 }
 
@@ -24,22 +20,13 @@ export function joinCells(layer, height) {
   return { stride: stride * together, offset: offset + (stride * (together - 1)) / 2 };
 }
 
-/** The drawn field at one pixel: bilinear between cell centres, clamped outside them. */
-export function fieldAt(values, height, width, layer, x, y) {
-  const [left, right, across] = between(layer, width, x);
-  const [upper, lower, down] = between(layer, height, y);
-  const top = values[upper * width + left] * (1 - across) + values[upper * width + right] * across;
-  const bottom = values[lower * width + left] * (1 - across) + values[lower * width + right] * across;
-  return top * (1 - down) + bottom * down;
-}
-
 function between(layer, cells, pixel) {
   const position = Math.min(cells - 1, Math.max(0, (pixel - layer.offset) / layer.stride));
   const low = Math.floor(position);
   return [low, Math.min(cells - 1, low + 1), position - low];
 }
 
-/** `fieldAt` for every pixel of a size x size photo, as Float32Array. */
+/** A map at every pixel of a size x size photo, as Float32Array: bilinear between cell centres, clamped outside them. */
 export function sampleField(values, height, width, layer, size, out = new Float32Array(size * size)) {
   // Numbers of one kind in a row: an array for each pixel would take several times as long.
   const [lefts, rights] = [new Int32Array(size), new Int32Array(size)];
@@ -141,8 +128,8 @@ export function isBlank(values, strength, signed) {
 export function stretches(line) {
   const found = [[]];
   (line ?? []).forEach((value, index) => {
-    if (value === null || !Number.isFinite(value)) found.push([]);
-    else found.at(-1).push({ index, value });
+    if (Number.isFinite(value)) found.at(-1).push({ index, value });
+    else found.push([]);
   });
   return found.filter((stretch) => stretch.length > 0);
 }

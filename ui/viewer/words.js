@@ -58,7 +58,7 @@ export function tookText(method, seconds) {
 
 /** A signed number with a fixed count of decimals, so that columns stand still: +0.83. */
 export function formatSigned(value, decimals) {
-  if (value === null || !Number.isFinite(value)) return "\u2013";
+  if (!Number.isFinite(value)) return "\u2013";
   const text = Math.abs(value).toFixed(decimals);
   if (Number(text) === 0) return text;
   return (value < 0 ? MINUS : "+") + text;

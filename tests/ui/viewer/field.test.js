@@ -4,12 +4,10 @@ import {
   cellContour,
   cellToPixel,
   contour,
-  fieldAt,
   gridRect,
   isBlank,
   joinCells,
   peakOf,
-  pixelToCanvas,
   rankChannels,
   sampleField,
   scaleFor,
@@ -62,7 +60,6 @@ for (const layer of LAYERS) {
     const left = rect.x + column * layer.stride;
     assert.equal(rect.width / cells, layer.stride);
     assert.equal(left + layer.stride / 2, layer.offset + layer.stride * column + 0.5);
-    assert.equal(pixelToCanvas(cellToPixel(layer, column), 2), 2 * left + layer.stride);
   });
 }
 
@@ -82,22 +79,20 @@ test("joined cells look at the middle of the cells they were made of", () => {
 
 test("the field is the map at the centres, halfway between them its mean, and clamped outside", () => {
   const layer = { stride: 4, offset: 3 };
-  const values = [1, 3, -5, 7];
-  assert.equal(fieldAt(values, 2, 2, layer, 3, 3), 1);
-  assert.equal(fieldAt(values, 2, 2, layer, 7, 3), 3);
-  assert.equal(fieldAt(values, 2, 2, layer, 5, 3), 2);
-  assert.equal(fieldAt(values, 2, 2, layer, 5, 5), 1.5);
-  assert.equal(fieldAt(values, 2, 2, layer, 0, 0), 1);
-  assert.equal(fieldAt(values, 2, 2, layer, 100, 100), 7);
+  const field = sampleField([1, 3, -5, 7], 2, 2, layer, 20);
+  const at = (x, y) => field[y * 20 + x];
+  assert.deepEqual([at(3, 3), at(7, 3), at(5, 3), at(5, 5), at(0, 0), at(19, 19)], [1, 3, 2, 1.5, 1, 7]);
 });
 
-test("the sampled field is fieldAt at every pixel, also of a map that is not square", () => {
+test("every pixel is what the cells around it weigh there, also of a map that is not square", () => {
   const layer = { stride: 5, offset: 4 };
+  const weight = (pixel, cell, cells) => Math.max(0, 1 - Math.abs(Math.min(cells - 1, Math.max(0, (pixel - 4) / 5)) - cell));
   const values = Float32Array.from({ length: 12 }, (_, k) => Math.sin(3 * k) * 100);
   const sampled = sampleField(values, 3, 4, layer, 20);
   for (let y = 0; y < 20; y++) {
     for (let x = 0; x < 20; x++) {
-      assert.ok(Math.abs(sampled[y * 20 + x] - fieldAt(values, 3, 4, layer, x, y)) < 1e-4);
+      const slow = values.reduce((sum, value, k) => sum + value * weight(y, Math.floor(k / 4), 3) * weight(x, k % 4, 4), 0);
+      assert.ok(Math.abs(sampled[y * 20 + x] - slow) < 1e-4);
     }
   }
 });
