@@ -233,7 +233,7 @@ class Curves {
     ]);
     chart(this.#loss, "loss", "Loss, nats", log, nats, [{ value: guess, text: `a guess: ln ${this.#meta.classes}` }], ["cross_entropy"]);
     this.#accuracy.setAttribute("aria-label", `Accuracy over ${epochs} epochs. ${this.#spoken(shown, epoch)}`);
-    this.#loss.setAttribute("aria-label", `Loss over ${epochs} epochs. ${this.#spokenLoss(shown, epoch)}`);
+    this.#loss.setAttribute("aria-label", `Loss over ${epochs} epochs. ${this.#spoken(shown, epoch, "loss", nats)}`);
     this.#fill(epoch);
   }
 
@@ -251,15 +251,10 @@ class Curves {
     }
   }
 
-  #spoken(shown, epoch) {
+  #spoken(shown, epoch, measure = "accuracy", format = percent) {
     const told = shown.filter((run) => run.history[epoch - 1]);
-    const words = told.map((run) => `${run.name} ${percent(run.history[epoch - 1].val_accuracy)}`);
-    return `Epoch ${epoch}, validation accuracy: ${words.join(", ")}`;
-  }
-
-  #spokenLoss(shown, epoch) {
-    const told = shown.filter((run) => run.history[epoch - 1]);
-    return `Epoch ${epoch}, validation loss: ${told.map((run) => `${run.name} ${nats(run.history[epoch - 1].val_loss)}`).join(", ")}`;
+    const words = told.map((run) => `${run.name} ${format(run.history[epoch - 1][`val_${measure}`])}`);
+    return `Epoch ${epoch}, validation ${measure}: ${words.join(", ")}`;
   }
 }
 
