@@ -100,12 +100,14 @@ function address(id = null) {
   addressed = id;
 }
 
-async function take(picture, name) {
+/** Looks at the first of the files that a person gives. */
+async function take([file]) {
+  if (!file) return;
   const mine = begin("Looking at the photograph");
-  const seen = await crew.see(picture, name).catch((error) => failed(STOPPED, error, mine));
+  const seen = await crew.see(file, file.name).catch((error) => failed(STOPPED, error, mine));
   if (mine === turn && seen) {
     if (seen.refused) say(seen.refused);
-    else await explain({ name, ...seen }, mine);
+    else await explain({ name: file.name, ...seen }, mine);
   }
   if (mine === turn) busy("");
 }
@@ -220,8 +222,7 @@ function failed(words, error, mine) {
 // -- What a person does ----------------------------------------------------------------------------------------
 
 part(".upload").addEventListener("change", ({ target }) => {
-  const [file] = target.files;
-  if (file) take(file, file.name);
+  take(target.files);
   // The same file may be chosen again.
   target.value = "";
 });
@@ -235,13 +236,9 @@ document.addEventListener("dragleave", (event) => event.relatedTarget || isOver(
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   isOver(false);
-  const [file] = event.dataTransfer.files;
-  if (file) take(file, file.name);
+  take(event.dataTransfer.files);
 });
-document.addEventListener("paste", ({ clipboardData }) => {
-  const [file] = clipboardData.files;
-  if (file) take(file, file.name);
-});
+document.addEventListener("paste", ({ clipboardData }) => take(clipboardData.files));
 
 cameraButton.addEventListener("click", () => {
   if (cameraButton.getAttribute("aria-pressed") === "true") {
