@@ -109,11 +109,8 @@ def _flatten(model: Any) -> Any:
         return fresh
 
     def call(part: Any, *arguments: Any, **options: Any) -> Any:
-        if isinstance(part, keras.Model):
-            options.pop("training", None)
-            return run(part, *arguments)
         options.pop("training", None)
-        return copied(part)(*arguments, **options)
+        return run(part, *arguments) if isinstance(part, keras.Model) else copied(part)(*arguments, **options)
 
     def run(part: Any, inputs: Any) -> Any:
         if isinstance(part, keras.Sequential):
