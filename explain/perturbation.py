@@ -9,7 +9,6 @@ what is masked becomes black.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 
 import numpy as np
 
@@ -214,15 +213,13 @@ def perturb(
     done, maps = 0, {}
     for layer in layers:
         A = activations[layer.name]
-        forward: Progress = partial(_forward, progress, done, total)
+
+        def forward(more: int, _: int, before: int = done) -> None:
+            progress(before + more, total)
+
         if method == "score_cam":
             maps[layer.name] = score_cam(image, A, score, layer.stride, layer.offset, forward)
         else:
             maps[layer.name] = ablation_cam(A, score_behind(layer), forward)
         done += layer.shape[2]
     return maps
-
-
-def _forward(progress: Progress, before: int, total: int, done: int, _: int) -> None:
-    """Tell the progress of one layer as part of that of all."""
-    progress(before + done, total)
