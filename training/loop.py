@@ -115,7 +115,7 @@ def _run_stages(
     """Train the epochs that no state has yet; returns the history of all, and where they ran."""
     done = state.last(job.out)
     history = state.read_history(job.out, done)
-    ran = (state.check(job.out, done, job.settings) or stretches.lengthen([], job, done)) if done else []
+    ran = state.check(job.out, done, job.settings) if done else []
     if done < job.epochs and (sentence := stretches.changed(ran, job)):
         say(sentence)
     if done == job.epochs:

@@ -36,8 +36,7 @@ def clear(out: Path) -> None:
 
 def finish(out: Path) -> None:
     """Give the history its name, and remove every state: the training is done and its card written."""
-    if (out / SO_FAR).is_file():
-        (out / SO_FAR).replace(out / "history.csv")
+    (out / SO_FAR).replace(out / "history.csv")
     clear(out)
 
 
@@ -96,7 +95,7 @@ def check(out: Path, epoch: int, settings: Mapping[str, Any]) -> list[dict[str, 
     """Compare the settings of a state with those asked for now.
 
     Returns:
-        Where the training has run so far, as it was saved; nothing in a state of a version that did not say.
+        Where the training has run so far, as it was saved.
 
     Raises:
         TrainingError: if they differ, so that the result would be neither training's; or if the file is damaged.
@@ -106,12 +105,10 @@ def check(out: Path, epoch: int, settings: Mapping[str, Any]) -> list[dict[str, 
     try:
         with h5py.File(_state(out, epoch)) as file:
             found = json.loads(str(file.attrs["settings"]))
-            stretches = json.loads(str(file.attrs.get("stretches", "[]")))
+            stretches = json.loads(str(file.attrs["stretches"]))
     except (OSError, KeyError, ValueError) as error:
         raise _damaged(out, epoch) from error
     asked = json.loads(json.dumps(settings))
-    # A version before this one did not say which pictures judged it.
-    asked = {name: value for name, value in asked.items() if name in found or name != "validation split"}
     other = [name for name in found | asked if found.get(name) != asked.get(name)]
     if other:
         raise TrainingError(
@@ -129,8 +126,7 @@ def read_history(out: Path, epochs: int) -> list[dict[str, float]]:
     """
     if not epochs:
         return []
-    # A version before this one wrote it under its last name at once.
-    file = out / (SO_FAR if (out / SO_FAR).is_file() else "history.csv")
+    file = out / SO_FAR
     try:
         with file.open(newline="") as rows:
             table = csv.DictReader(rows)

@@ -15,13 +15,13 @@ from training.job import Job
 from training.setup import MIXED
 
 
-def lengthen(stretches: Sequence[dict[str, Any]], job: Job, epochs: int = 1) -> list[dict[str, Any]]:
-    """The stretches of a training, {epochs, machine, precision} each, after more epochs here and as asked for."""
+def lengthen(stretches: Sequence[dict[str, Any]], job: Job) -> list[dict[str, Any]]:
+    """The stretches of a training after one more epoch here and as asked for."""
     here = {"machine": machine(), "precision": _asked(job)}
     *before, last = stretches or [{"epochs": 0, **here}]
     if last | here == last:
-        return [*before, last | {"epochs": last["epochs"] + epochs}]
-    return [*before, last, {"epochs": epochs, **here}]
+        return [*before, last | {"epochs": last["epochs"] + 1}]
+    return [*before, last, {"epochs": 1, **here}]
 
 
 def changed(stretches: Sequence[dict[str, Any]], job: Job) -> str:

@@ -2,7 +2,6 @@
 
 import errno
 import gc
-import json
 import os
 import shutil
 import signal
@@ -10,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import h5py
 import keras
 import pytest
 
@@ -207,11 +205,3 @@ def test_a_training_does_not_go_on_with_other_pictures(stopped, tmp_path, split,
     with pytest.raises(TrainingError, match=f"another {word}"):
         stopped(resume=True)
     stopped.source = kept
-
-
-def test_a_state_that_does_not_say_which_pictures_judged_it_goes_on(tmp_path):
-    with h5py.File(tmp_path / "state-001.weights.h5", "w") as file:
-        file.attrs["settings"] = json.dumps({"seed": 0})
-    assert state.check(tmp_path, 1, {"seed": 0, "validation split": "ab"}) == []
-    with pytest.raises(TrainingError, match="another seed"):
-        state.check(tmp_path, 1, {"seed": 1, "validation split": "ab"})

@@ -19,8 +19,3 @@ def test_epochs_alike_are_one_stretch_and_every_change_is_said_once(monkeypatch)
         " --mixed  # from epoch 4 on --resume without --mixed  # from epoch 5 on --resume with --mixed"
     )
     assert (stretches.precision(ran[2:3]), stretches.flags(ran[2:3])) == ("float32", "")
-
-
-def test_a_state_that_does_not_say_where_it_ran_counts_as_this_machine():
-    (only,) = stretches.lengthen([], SimpleNamespace(mixed=False), epochs=7)
-    assert only == {"epochs": 7, "machine": stretches.machine(), "precision": "float32"}
