@@ -218,7 +218,9 @@ def _entrance(layers: list[keras.Layer]) -> tuple[np.ndarray, np.ndarray]:
         if isinstance(layer, keras.layers.Rescaling):
             factor, shift = np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64)
         elif isinstance(layer, keras.layers.Normalization) and not layer.invert:
-            mean, variance = np.asarray(layer.mean, np.float64).ravel(), np.asarray(layer.variance, np.float64).ravel()
+            # No weights but tensors, which may lie on a GPU.
+            values = (keras.ops.convert_to_numpy(value) for value in (layer.mean, layer.variance))
+            mean, variance = (np.asarray(value, np.float64).ravel() for value in values)
             factor = 1 / np.maximum(np.sqrt(variance), keras.config.epsilon())
             shift = -mean * factor
         elif isinstance(layer, keras.layers.InputLayer) or layer.__class__.__name__.startswith("Random"):

@@ -83,6 +83,9 @@ def _key(cut: Cut, source: Views) -> str:
     # A version of this code, of Pillow or of OpenCV that makes other views keeps features of its own.
     digest.update(source.of(source.pictures[0], 0, 0).tobytes())
     facts = [source.augmentation.facts, source.size, source.seed, source.count, source.pictures.shape, cut.name]
+    if (precision := cut.front.output.dtype) != "float32":
+        # What is made in bfloat16 is for nobody who asks for float32.
+        facts.append(precision)
     digest.update(json.dumps(facts).encode())
     return digest.hexdigest()[:32]
 

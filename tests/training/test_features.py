@@ -16,6 +16,7 @@ from training import cache, features, freeze, stages, start, views
 from training.cache import Cache, Store
 from training.features import Features
 from training.recipe import Stage
+from training.setup import MIXED
 
 # Features are stored with 11 significant bits.
 TOLERANCE = 2e-3
@@ -36,6 +37,15 @@ def network(built):
     weights = built.get_weights()
     yield built
     built.set_weights(weights)
+
+
+@pytest.fixture
+def mixed():
+    """What is built within computes in bfloat16."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(MIXED)
+    yield
+    keras.config.set_dtype_policy(before)
 
 
 @pytest.fixture
@@ -117,6 +127,25 @@ def test_openvino_gives_the_features_of_keras_in_inference(network, pictures, tr
     assert np.allclose(parts.rest(theirs), network(seen.astype("float32")), atol=1e-5)
 
 
+def test_what_a_network_holds_on_a_gpu_is_brought_over_for_openvino(network, pictures, monkeypatch):
+    class Far:
+        """A tensor of PyTorch on a GPU, or in bfloat16: Keras brings it over, NumPy cannot."""
+
+        def __init__(self, near):
+            self.near = near
+
+        def __array__(self, *_, **__):
+            raise TypeError
+
+    parts, bring = freeze.cut(network, "2"), keras.ops.convert_to_numpy
+    wanted = features._openvino(network, parts)(pictures[:, :32, :32])
+    layer = next(layer for layer in network.layers if isinstance(layer, keras.layers.Normalization))
+    for name in ("mean", "variance"):
+        monkeypatch.setattr(layer, name, Far(getattr(layer, name)))
+    monkeypatch.setattr(keras.ops, "convert_to_numpy", lambda x: bring(x.near if isinstance(x, Far) else x))
+    assert np.array_equal(features._openvino(network, parts)(pictures[:, :32, :32]), wanted)
+
+
 def test_a_network_that_openvino_does_not_know_runs_in_keras():
     image = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(4, 3, name="block1_conv")(image)
@@ -170,6 +199,14 @@ def test_weights_pictures_and_views_decide_which_features_are_found(network, pic
     features_of(network, pictures, tmp_path, said)
     assert len(list(tmp_path.glob("*.features"))) == len(kinds) + 3
     assert not said
+
+
+def test_features_in_bfloat16_are_not_found_by_a_training_in_float32(network, pictures, tmp_path, mixed):
+    half = graphs.build("TinyNet", 32, 2)
+    graphs.copy_weights(network, half)
+    for one in (network, half, network, half):
+        features_of(one, pictures, tmp_path, [])
+    assert len(list(tmp_path.glob("*.features"))) == 2
 
 
 def test_a_training_that_goes_on_finds_them_whatever_its_dropout_draws(pictures, tmp_path):
