@@ -20,6 +20,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from explain import photo
+from explain.engine import check_engine
 from explain.errors import ExplainError, TargetError
 from explain.methods import DEFAULT, check_methods
 from models.command import status_of
@@ -95,8 +96,6 @@ def _names(text: str) -> list[str]:
 
 
 def _explain(asked: argparse.Namespace) -> int:
-    from explain.explainer import check_engine
-
     say = _silent if asked.json else _say
     methods = _methods(asked)
     check_methods(methods)

@@ -1,4 +1,4 @@
-"""What every engine gives: one pass forward and backward through a classifier.
+"""What every engine gives, one pass forward and backward through a classifier, and which engine a network gets.
 
 `engine_tensorflow` is the reference, for any Keras classifier; `engine_openvino` is the fast one, for EfficientNets.
 Engines know layers and gradients and no formula.
@@ -8,6 +8,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+
+from explain.compiled import Graphs
+from explain.errors import EngineError
+from explain.layers import Layer
+from explain.network import Network
+
+ENGINES = ("auto", "openvino", "tensorflow")
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,13 @@ class Pass:
 
 
 class Engine(Protocol):
-    """Anything that can make a Pass."""
+    """Anything that can make a Pass.
+
+    Attributes:
+        most_targets: as many go through together; more are split, and nothing is gained by asking for them at once.
+    """
+
+    most_targets: int
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Logits (B, U) of photographs (B, S, S, 3), 0..255, without a backward pass."""
@@ -37,3 +50,34 @@ class Engine(Protocol):
     def __call__(self, images: np.ndarray, cotangents: np.ndarray) -> Pass:
         """Photographs (B, S, S, 3) float32 in 0..255 and cotangents (B, T, U) float32."""
         ...
+
+
+def check_engine(name: str) -> None:
+    """Raises EngineError, which names all engines, if this is none."""
+    if name not in ENGINES:
+        raise EngineError(f"There is no engine {name!r}; the engines are: {', '.join(ENGINES)}.")
+
+
+def engine_for(
+    name: str, network: Network, layers: tuple[Layer, ...], threads: int | None, graphs: Graphs
+) -> tuple[str, Engine]:
+    """The engine of this name for a network, with its own name; of `auto` the first that can.
+
+    Raises:
+        EngineError: if the engine that was asked for cannot run the network.
+    """
+    if name != "tensorflow":
+        from explain.engine_openvino import OpenVinoEngine
+
+        names = [layer.name for layer in layers]
+        try:
+            if network.explains != "logits":
+                # The graph would end before the function that cannot be undone.
+                raise EngineError("OpenVINO explains logits, and those of this model cannot be had: use tensorflow.")
+            return "openvino", OpenVinoEngine(network.model, names, network.size, threads=threads, graphs=graphs)
+        except EngineError:
+            if name == "openvino":
+                raise
+    from explain.engine_tensorflow import TensorFlowEngine
+
+    return "tensorflow", TensorFlowEngine(network.model, layers)

@@ -51,6 +51,7 @@ class OpenVinoEngine:
     """
 
     in_graph = graph.METHODS
+    most_targets = MOST_TARGETS
 
     def __init__(
         self,

@@ -33,6 +33,8 @@ class TensorFlowEngine:
     are neither thread-safe while tracing nor cheap to trace again.
     """
 
+    most_targets = MOST_TARGETS
+
     def __init__(self, model: Any, layers: Sequence[Layer]) -> None:
         """`model` is flat and ends in logits (B, U); `layers` are layers of it."""
         import keras

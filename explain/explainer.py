@@ -15,27 +15,20 @@ import numpy as np
 from explain import compiled, photo
 from explain.anatomy import Gates, MBConv, block_of, dissect
 from explain.compiled import Graphs
-from explain.engine import Engine, Pass
+from explain.engine import Engine, Pass, check_engine, engine_for
 from explain.errors import EngineError, LayerError, TargetError
 from explain.explanation import Explanation
 from explain.formulas import FORMULAS
 from explain.layers import Layer, layers_of
 from explain.methods import DEFAULT, FIXED, ODD, check_methods
-from explain.network import Network, network_of
+from explain.network import network_of
 from explain.perturbation import Progress, perturb
 
 Target = str | int
-ENGINES = ("auto", "openvino", "tensorflow")
 MANY = 12
 """Photographs of a batch from which on it pays to compile graphs that run side by side."""
 MOST_SIDE_BY_SIDE = 4
 """Photographs of a batch that go through an engine at the same time; it bounds the memory of a batch."""
-
-
-def check_engine(name: str) -> None:
-    """Raises EngineError, which names all engines, if this is none."""
-    if name not in ENGINES:
-        raise EngineError(f"There is no engine {name!r}; the engines are: {', '.join(ENGINES)}.")
 
 
 class Explainer:
@@ -92,7 +85,7 @@ class Explainer:
         self._behind: dict[str, Any] = {}
         self._fit: photo.Fit = fit
         self._source_size = source_size
-        self.engine, self._engine = _engine(engine, network, self.layers, threads, self._graphs)
+        self.engine, self._engine = engine_for(engine, network, self.layers, threads, self._graphs)
 
     def __call__(
         self,
@@ -230,33 +223,37 @@ class Explainer:
         progress: Progress | None = None,
     ) -> Explanation:
         check_methods(methods)
-        numbers = None if targets is None else self._numbers(targets)
+        numbers = [] if targets is None else self._numbers(targets)
         seen = self.see(picture)
         started = time.perf_counter()
         image = seen[None].astype("float32")
-        if numbers is None and self._units > 1:
+        if not numbers and self._units > 1:
             numbers = [int(engine.logits(image)[0].argmax())]
         # One logit has one gradient; the other class's evidence is its negative.
-        turned = self._units == 1 and (numbers is None or len(numbers) != 1)
-        rows = np.ones((1, 1), np.float32) if turned else self._rows(numbers or [])
+        turned = self._units == 1 and len(numbers) != 1
+        rows = np.ones((1, 1), np.float32) if turned else self._rows(numbers)
         in_graph = [] if keep else [method for method in methods if method in getattr(engine, "in_graph", ())]
         if turned:
             in_graph = [method for method in in_graph if method in ODD + FIXED]
-        if in_graph:
-            # Activations and gradients need not leave the graph for maps that it makes itself.
-            found = engine.maps(image, rows[None], in_graph, whole=len(in_graph) < len(methods))
-        else:
-            found = engine(image, rows[None])
+        # The gradients of a thousand targets at once would take gigabytes.
+        several = len(rows) if keep else engine.most_targets
+        parts = []
+        for first in range(0, len(rows), several):
+            some = rows[None, first : first + several]
+            if in_graph:
+                # Activations and gradients need not leave the graph for maps that it makes itself.
+                found = engine.maps(image, some, in_graph, whole=len(in_graph) < len(methods))
+            else:
+                found = engine(image, some)
+            if turned:
+                numbers = numbers or [int(self._per_label(found.logits[0])[1].argmax())]
+                found = _turned(found, numbers)
+            parts.append({method: _maps(method, found) for method in methods if method in FORMULAS})
         logits, probabilities = self._per_label(found.logits[0])
-        numbers = [int(probabilities.argmax())] if numbers is None else numbers
-        if turned:
-            found = _turned(found, numbers)
 
         def maps_of(method: str) -> dict[str, np.ndarray]:
-            if method in found.maps:
-                return {name: maps[0] for name, maps in found.maps[method].items()}
             if method in FORMULAS:
-                return _maps(FORMULAS[method], found)
+                return {name: np.concatenate([part[method][name] for part in parts]) for name in parts[0][method]}
             return self._perturbed(method, image, found, numbers, seed, progress)
 
         maps = {method: maps_of(method) for method in methods}
@@ -350,11 +347,14 @@ def _turned(found: Pass, numbers: Sequence[int]) -> Pass:
     return replace(found, gradients=gradients, maps=maps)
 
 
-def _maps(formula: Any, found: Pass) -> dict[str, np.ndarray]:
+def _maps(method: str, found: Pass) -> dict[str, np.ndarray]:
+    """The maps (T, H, W) of a formula, by layer, of the one photograph of a pass."""
+    if method in found.maps:
+        return {name: maps[0] for name, maps in found.maps[method].items()}
     maps = {}
     for name, activations in found.activations.items():
         gradients = found.gradients[name][0]
-        maps[name] = formula(np.broadcast_to(activations, gradients.shape), gradients)
+        maps[name] = FORMULAS[method](np.broadcast_to(activations, gradients.shape), gradients)
     return maps
 
 
@@ -383,23 +383,3 @@ def _choose(layers: tuple[Layer, ...], names: Sequence[str] | None) -> tuple[Lay
     if strangers:
         raise LayerError(f"There is no layer {strangers[0]!r}; the layers are: {', '.join(known)}.")
     return tuple(layer for layer in layers if layer.name in names)
-
-
-def _engine(
-    name: str, network: Network, layers: tuple[Layer, ...], threads: int | None, graphs: Graphs
-) -> tuple[str, Engine]:
-    if name != "tensorflow":
-        from explain.engine_openvino import OpenVinoEngine
-
-        names = [layer.name for layer in layers]
-        try:
-            if network.explains != "logits":
-                # The graph would end before the function that cannot be undone.
-                raise EngineError("OpenVINO explains logits, and those of this model cannot be had: use tensorflow.")
-            return "openvino", OpenVinoEngine(network.model, names, network.size, threads=threads, graphs=graphs)
-        except EngineError:
-            if name == "openvino":
-                raise
-    from explain.engine_tensorflow import TensorFlowEngine
-
-    return "tensorflow", TensorFlowEngine(network.model, layers)

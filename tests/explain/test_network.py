@@ -368,6 +368,27 @@ def test_one_name_is_not_the_list_of_its_letters(reference):
     assert explainer(PICTURES[0], targets=1).targets == found.targets
 
 
+@pytest.mark.parametrize(("engine", "method"), [("openvino", "maps"), ("tensorflow", "__call__")])
+def test_many_targets_are_explained_a_few_at_a_time(reference, monkeypatch, engine, method):
+    """A thousand classes of a ResNet would take 18 GB of gradients together."""
+    explainer, wanted = Explainer(reference[0], engine=engine, layers="top"), [0, 2, 1, 2]
+    methods, asked, kind = ("hires_cam", "eigen_grad_cam"), [], type(explainer._engine)
+    whole, passed = explainer(PICTURES[0], wanted, methods), getattr(kind, method)
+
+    def noting(engine, images, rows, *more, **options):
+        asked.append(rows.shape[1])
+        return passed(engine, images, rows, *more, **options)
+
+    monkeypatch.setattr(kind, method, noting)
+    monkeypatch.setattr(kind, "most_targets", 3, raising=False)
+    found = explainer(PICTURES[0], wanted, methods)
+    assert (asked, found.targets) == ([3, 1], whole.targets)
+    for name in methods:
+        assert np.allclose(found.maps[name]["top"], whole.maps[name]["top"], rtol=1e-4, atol=1e-7)
+    kept = explainer(PICTURES[0], wanted, methods, keep=True)
+    assert kept.evidence.gradients["top"].shape[1] == 4
+
+
 def test_classes_that_share_a_name_are_told_apart_by_their_numbers(reference):
     """ImageNet has two cranes, a bird and a machine: the one that is asked for by its number is not the other."""
     explainer = Explainer(reference[0], labels=("crane", "bee", "crane"), layers="top")
