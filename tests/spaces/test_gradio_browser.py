@@ -108,6 +108,11 @@ def test_a_bad_file_gets_a_sentence_and_the_last_photograph_stays(look, harbour)
         assert said.endswith(".") and said.count(". ") == 0
         tab.ready("good.jpg")
         assert np.array_equal(pixels(tab.evidence("Adam")), before)
+    places = _places(tab)
+    tab.upload(f"{'long' * 20}.jpg", pictures.BAD["text.jpg"]())
+    expect(tab.alert).to_contain_text("longlong")
+    # Said over the page, it moves nothing.
+    assert _places(tab) == places
     tab.upload("enormous.jpg", bytes(20_000_001))
     expect(tab.alert).to_have_text('"enormous.jpg" has more than 20 MB: make it smaller first.')
     # Other runs are asked about the photograph that stands, not about the one that was refused.
@@ -115,6 +120,15 @@ def test_a_bad_file_gets_a_sentence_and_the_last_photograph_stays(look, harbour)
     expect(tab.evidence("SGD seed 1")).to_be_visible()
     tab.ready("good.jpg")
     expect(tab.alert).to_have_count(0)
+
+
+def _places(tab: Tab) -> list:
+    """Where a run's evidence stands in windows of several sizes."""
+    found = []
+    for width, height in [(1000, 720), *SIZES.values()]:
+        tab.page.set_viewport_size({"width": width, "height": height})
+        found.append(tab.evidence("Adam").bounding_box())
+    return found
 
 
 def test_other_runs_the_numbers_of_what_is_shown_and_the_camera(look):

@@ -417,6 +417,15 @@ def _nobody_is_shut_out(tab: Tab) -> None:
             expect(tab.page.get_by_text("no photograph leaves this device")).to_be_visible()
 
 
+def _places(tab: Tab) -> list:
+    """Where a run's evidence stands in windows of several sizes."""
+    found = []
+    for width, height in ((1280, 720), (900, 720), (390, 844)):
+        tab.page.set_viewport_size({"width": width, "height": height})
+        found.append(tab.evidence("Adam").bounding_box())
+    return found
+
+
 def _files_that_are_no_photographs(tab: Tab) -> None:
     _give(tab, "good.png", EXACT["chelsea.png"]())
     tab.ready("good.png")
@@ -428,6 +437,11 @@ def _files_that_are_no_photographs(tab: Tab) -> None:
         said = tab.alert.inner_text()
         assert said.endswith(".") and said.count(". ") == 0
         assert np.array_equal(pixels(tab.evidence("Adam")), before)
+    places = _places(tab)
+    _give(tab, f"{'long' * 20}.jpg", pictures.BAD["text.jpg"]())
+    expect(tab.alert).to_contain_text("longlong")
+    # Said over the page, it moves nothing.
+    assert _places(tab) == places
     _give(tab, "<img src=x onerror=alert(1)>.jpg", pictures.BAD["text.jpg"]())
     expect(tab.alert).to_contain_text('"<img src=x onerror=alert(1)>.jpg" cannot be read')
     for name in ("panorama.jpg", "cmyk.jpg", "animation.gif"):
