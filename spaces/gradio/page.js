@@ -6,6 +6,7 @@ const part = (name) => element.querySelector(name);
 const [left, right, message, camera] = [".left", ".right", ".message", ".camera"].map(part);
 const LOOKING = "Looking at the photograph";
 const TROUBLE = "There was no answer: there may be too many visitors at once, so try again in a moment.";
+const OFFLINE = "There is no connection: try again when it is back.";
 
 let turn = 0;
 let waiting = false;
@@ -21,7 +22,13 @@ function ask(change, said = "") {
   waiting = true;
   say(said);
   busy(LOOKING);
-  trigger("submit", { turn, ...asked });
+  put({ turn, ...asked });
+}
+
+/** Gradio waits for ever where there is no connection. */
+function put(question) {
+  if (navigator.onLine) trigger("submit", question);
+  else failed(OFFLINE);
 }
 
 function answered() {
@@ -61,11 +68,11 @@ function giveUp() {
   } else if (first && asked.sample !== first.id) ask({ sample: first.id, runs: pair }, message.textContent);
 }
 
-function failed() {
+function failed(words) {
   if (!waiting) return;
   waiting = false;
   if (good) asked = good;
-  say(TROUBLE);
+  say(words);
   busy("");
 }
 
@@ -166,7 +173,7 @@ function getNumbers() {
   turn += 1;
   waiting = true;
   busy("Getting the numbers");
-  trigger("submit", { turn, ...good, numbers: true });
+  put({ turn, ...good, numbers: true });
 }
 
 function save(content) {
@@ -189,7 +196,8 @@ new MutationObserver(() => {
 }).observe(block, { childList: true, subtree: true, characterData: true });
 
 watch("value", answered);
-document.addEventListener("parallax:failed", failed);
+document.addEventListener("parallax:failed", () => failed(TROUBLE));
+globalThis.addEventListener("offline", () => failed(OFFLINE));
 choose(pair);
 show(props.value, on);
 if (pair.length) {

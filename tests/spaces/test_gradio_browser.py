@@ -131,6 +131,24 @@ def _places(tab: Tab) -> list:
     return found
 
 
+def test_without_a_connection_nobody_waits_for_ever(look, harbour):
+    tab = look()
+    network = tab.page.context
+    network.set_offline(True)
+    try:
+        tab.upload("good.jpg", harbour)
+        expect(tab.alert).to_have_text("There is no connection: try again when it is back.")
+        tab.ready("chelsea")
+    finally:
+        network.set_offline(False)
+    tab.upload("good.jpg", harbour)
+    tab.ready("good.jpg")
+    expect(tab.alert).to_have_count(0)
+    # Gradio's own questions to its server, meanwhile.
+    assert all("ERR_INTERNET_DISCONNECTED" in error for error in tab.errors)
+    tab.errors.clear()
+
+
 def test_other_runs_the_numbers_of_what_is_shown_and_the_camera(look):
     tab = look("/?photo=coffee&left=%3Cb%3E&right=cats_vs_dogs/sgd-seed1")
     tab.ready("coffee")
