@@ -125,14 +125,12 @@ class Row:
     """One run of a sheet.
 
     `predictions` are (label, probability 0..1), the most important first. `maps` are signed, (H, W), in units of the
-    logit, one for each column. `colour` is "#rrggbb"; by default a run with SGD in its name is blue and one with
-    Adam in it orange.
+    logit, one for each column. A run with SGD in its name is blue and one with Adam in it orange.
     """
 
     name: str
     predictions: tuple[tuple[str, float], ...]
     maps: tuple[np.ndarray, ...]
-    colour: str | None = None
 
 
 WIDTH = 2000
@@ -152,12 +150,9 @@ _KEY = 115
 _MOST_LABELS = 3
 
 # Paper, ink, quiet ink, rule, fill; and the colours of runs (Okabe and Ito).
-_PAGE = {
-    False: ("#ffffff", "#14181d", "#5b6168", "#d3d7dc", "#eceef1"),
-    True: ("#101318", "#e8eaed", "#a3a8b0", "#3a3f47", "#242830"),
-}
-_RUNS = {False: {"sgd": "#0072b2", "adam": "#d55e00"}, True: {"sgd": "#56b4e9", "adam": "#e69f00"}}
-_OTHER_RUNS = {False: ("#007a5a", "#8a4f7d"), True: ("#2fc79b", "#cc9ac0")}
+_PAPER, _INK, _QUIET, _RULE, _FILL = "#ffffff", "#14181d", "#5b6168", "#d3d7dc", "#eceef1"
+_RUNS = {"sgd": "#0072b2", "adam": "#d55e00"}
+_OTHER_RUNS = ("#007a5a", "#8a4f7d")
 
 
 def compare(
@@ -169,74 +164,67 @@ def compare(
     *,
     method: str = "Grad-CAM",
     agreements: Sequence[float] = (),
-    shared: bool = True,
-    signed: bool = False,
-    cells: Cells = "smooth",
-    dark: bool = False,
 ) -> Image.Image:
     """Draw what several runs make of one photograph, at every layer, on one sheet 2000 pixels wide.
 
     `seen` (S, S, 3) uint8 is the picture that the networks saw, `photo` its name, `target` the class that the maps
-    are evidence for, `method` the name of their formula. Under every map stands the largest value that is shown of it:
-    of either sign where `signed`, otherwise of what speaks for the class; it is the scale. `agreements` holds
-    one correlation for each column (NaN where there is none) and is drawn as a line over the layers; leave it out
-    for a single run. `shared` gives the runs one scale at each layer; otherwise every map has its own.
+    are evidence for, `method` the name of their formula. What speaks for the class is shown, and under every map stands
+    the largest value of that; the largest of all runs is the scale of a layer. `agreements` holds one correlation for
+    each column (NaN where there is none) and is drawn as a line over the layers; leave it out for a single run.
 
     Raises ValueError where a run has not one map for each column, or the agreements are not as many.
     """
     if any(len(row.maps) != len(columns) for row in rows) or len(agreements) not in (0, len(columns)):
         raise ValueError("every run needs one map for each layer, and the agreement one number for each")
-    shared = shared and len(rows) > 1
+    shared = len(rows) > 1
     bands = -(-len(columns) // _MOST_COLUMNS)
     wide = -(-len(columns) // bands)
     tile = min(_LARGEST_TILE, (WIDTH - _MARGIN - _GRID + _GAP) // wide - _GAP)
     step = _HEAD + len(rows) * (tile + _FOOT) + _BAND_GAP
     side = _TOP + _HEAD + _SIDE + 34 + sum(60 + 38 * len(row.predictions[:_MOST_LABELS]) for row in rows)
     bottom = max(_TOP + bands * step - _BAND_GAP, side + _KEY)
-    sheet = _Sheet(bottom + (_CHART + 160 if len(agreements) else 50), dark)
+    sheet = _Sheet(WIDTH, bottom + (_CHART + 160 if len(agreements) else 50))
 
     scales = "one scale for all runs at each layer" if shared else "each map on its own scale"
-    sides = "for and against the class" if signed else "for the class"
     sheet.text((_MARGIN, 50), f"Evidence for {target}, layer by layer", 46, bold=True, width=WIDTH - 2 * _MARGIN)
-    sheet.text((_MARGIN, 116), f"{method}   ·   evidence {sides}   ·   {scales}", 22, sheet.quiet)
+    sheet.text((_MARGIN, 116), f"{method}   ·   evidence for the class   ·   {scales}", 22, _QUIET)
     _draw_side(sheet, seen, photo, rows)
     for i, column in enumerate(columns):
         x, y = _GRID + i % wide * (tile + _GAP), _TOP + i // wide * step
         height, width = rows[0].maps[i].shape
         sheet.text((x, y + 4), column.name, 21, bold=True, width=tile - 84)
-        sheet.text((x + tile, y + 10), f"{height} × {width}", 14, sheet.quiet, anchor="ra")
-        largest = [_shown(row.maps[i], signed) for row in rows]
+        sheet.text((x + tile, y + 10), f"{height} × {width}", 14, _QUIET, anchor="ra")
+        largest = [_shown(row.maps[i]) for row in rows]
         scale = max(filter(np.isfinite, largest), default=0.0) if shared else 0.0
         for k, row in enumerate(rows):
             at = x, y + _HEAD + k * (tile + _FOOT)
-            _draw_map(sheet, at, tile, column, row.maps[i], seen, scale, signed, cells, sheet.colour(row, k))
+            _draw_map(sheet, at, tile, column, row.maps[i], seen, scale, _colour(row.name, k))
             if i % wide == 0:
-                _draw_name(sheet, at, tile, row.name, sheet.colour(row, k), dashed=k % 2 == 1)
+                _draw_name(sheet, at, tile, row.name, _colour(row.name, k), dashed=k % 2 == 1)
     if len(agreements):
         _draw_agreements(sheet, bottom + 50, [column.name for column in columns], agreements, len(rows))
-    _draw_key(sheet, bottom - _KEY, signed)
+    _draw_key(sheet, bottom - _KEY)
     return sheet.image
 
 
+def _colour(name: str, number: int) -> str:
+    known = [colour for part, colour in _RUNS.items() if part in name.lower()]
+    return known[0] if known else _OTHER_RUNS[number % 2]
+
+
 class _Sheet:
-    """A page with its colours and its type."""
+    """A page and what is written and drawn on it."""
 
-    def __init__(self, height: int, dark: bool) -> None:
-        self.dark = dark
-        self.paper, self.ink, self.quiet, self.rule, self.fill = _PAGE[dark]
-        self.image = Image.new("RGB", (WIDTH, height), self.paper)
+    def __init__(self, width: int, height: int) -> None:
+        self.image = Image.new("RGB", (width, height), _PAPER)
         self.draw = ImageDraw.Draw(self.image)
-
-    def colour(self, row: Row, number: int) -> str:
-        known = [colour for name, colour in _RUNS[self.dark].items() if name in row.name.lower()]
-        return row.colour or (known or _OTHER_RUNS[self.dark])[0 if known else number % 2]
 
     def text(
         self,
         at: tuple[float, float],
         words: str,
         size: int,
-        colour: str = "",
+        colour: str = _INK,
         bold: bool = False,
         anchor: str = "la",
         width: float = WIDTH,
@@ -248,7 +236,7 @@ class _Sheet:
         while kept > 1 and font.getlength(line) > width:
             kept -= 1
             line = words[: (kept + 1) // 2] + "…" + words[len(words) - kept // 2 :]
-        self.draw.text(at, line, colour or self.ink, font, anchor)
+        self.draw.text(at, line, colour, font, anchor)
 
     def strokes(self, lines: Sequence[np.ndarray], colour: str, width: float) -> None:
         """Draw smooth lines through points (x, y)."""
@@ -273,16 +261,16 @@ def _draw_side(sheet: _Sheet, seen: np.ndarray, photo: str, rows: Sequence[Row])
     picture = Image.fromarray(seen).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     sheet.image.paste(picture, (x, y))
     sheet.text((x, _TOP + 4), photo, 20, bold=True, width=_SIDE - 110)
-    sheet.text((x + _SIDE, _TOP + 9), f"{seen.shape[0]} × {seen.shape[1]} px", 16, sheet.quiet, anchor="ra")
+    sheet.text((x + _SIDE, _TOP + 9), f"{seen.shape[0]} × {seen.shape[1]} px", 16, _QUIET, anchor="ra")
     y += _SIDE + 34
     for k, row in enumerate(rows):
-        colour = sheet.colour(row, k)
+        colour = _colour(row.name, k)
         sheet.text((x, y), row.name, 22, colour, bold=True, width=_SIDE)
         y += 36
         for label, probability in row.predictions[:_MOST_LABELS]:
             sheet.text((x, y), label, 19, width=_SIDE - 100)
             sheet.text((x + _SIDE, y), percent(probability), 19, anchor="ra")
-            sheet.draw.rectangle((x, y + 27, x + _SIDE - 1, y + 31), sheet.fill)
+            sheet.draw.rectangle((x, y + 27, x + _SIDE - 1, y + 31), _FILL)
             if round(_SIDE * probability) >= 1:
                 sheet.draw.rectangle((x, y + 27, x + round(_SIDE * probability) - 1, y + 31), colour)
             y += 38
@@ -292,10 +280,9 @@ def _draw_side(sheet: _Sheet, seen: np.ndarray, photo: str, rows: Sequence[Row])
 def _draw_name(sheet: _Sheet, at: tuple[float, float], tile: int, name: str, colour: str, dashed: bool) -> None:
     """A run's name, upright along its maps, with its line: solid, or dashed for every second run."""
     x, y = at
-    label = _Sheet(tile, sheet.dark)
+    label = _Sheet(tile, 40)
     label.text((tile / 2, 20), name, 19, colour, bold=True, anchor="mm", width=tile)
-    strip = label.image.crop((0, 0, tile, 40)).rotate(90, expand=True)
-    sheet.image.paste(strip, (round(x) - 60, round(y)))
+    sheet.image.paste(label.image.rotate(90, expand=True), (round(x) - 60, round(y)))
     pieces = 9 if dashed else 1
     length = tile / (1.5 * pieces - 0.5)
     for piece in range(pieces):
@@ -311,34 +298,32 @@ def _draw_map(
     map: np.ndarray,
     seen: np.ndarray,
     scale: float,
-    signed: bool,
-    cells: Cells,
     colour: str,
 ) -> None:
     """One map over the photograph and the largest value shown of it, with a bar where the runs share a scale."""
     x, y = at
     small = np.asarray(Image.fromarray(seen).resize((tile, tile), Image.Resampling.LANCZOS))
     zoom = tile / len(seen)
-    field = place(map, column.stride * zoom, (column.offset + 0.5) * zoom - 0.5, tile, cells)
-    own, either = _shown(map, signed), strength(map)
+    field = place(map, column.stride * zoom, (column.offset + 0.5) * zoom - 0.5, tile)
+    own, either = _shown(map), strength(map)
     blank = not own >= VISIBLE * either
-    picture = overlay(small, field, 0.0 if blank else scale or own, signed, sheet.dark, strength=own)
+    picture = overlay(small, field, 0.0 if blank else scale or own, strength=own)
     sheet.image.paste(Image.fromarray(picture), at)
     y += tile + 7
     if scale > 0:
-        sheet.draw.rectangle((x, y, x + tile - 1, y + 2), sheet.fill)
+        sheet.draw.rectangle((x, y, x + tile - 1, y + 2), _FILL)
         if tile * own / scale >= 1:
             sheet.draw.rectangle((x, y, x + round(tile * own / scale) - 1, y + 2), colour)
     sheet.text((x, y + 7), _number(own), 17)
     if not either > 0:
-        sheet.text((x + tile, y + 8), "no evidence", 15, sheet.quiet, anchor="ra")
+        sheet.text((x + tile, y + 8), "no evidence", 15, _QUIET, anchor="ra")
     elif blank:
-        sheet.text((x + tile, y + 8), "all against", 15, sheet.quiet, anchor="ra")
+        sheet.text((x + tile, y + 8), "all against", 15, _QUIET, anchor="ra")
 
 
-def _shown(map: np.ndarray, signed: bool) -> float:
-    """The largest value that is shown of a map, which full colour stands for: of either sign, or for the class."""
-    return strength(map) if signed else float(np.maximum(map, 0).max())
+def _shown(map: np.ndarray) -> float:
+    """The largest value of a map that speaks for the class, which full colour stands for."""
+    return float(np.maximum(map, 0).max())
 
 
 def _draw_agreements(sheet: _Sheet, y: int, names: Sequence[str], values: Sequence[float], rows: int) -> None:
@@ -346,7 +331,7 @@ def _draw_agreements(sheet: _Sheet, y: int, names: Sequence[str], values: Sequen
     sheet.text((_MARGIN, y - 8), "Agreement of the maps", 22, bold=True)
     whose = "their correlation, cell by cell:" if rows == 2 else "correlation of the first two runs:"
     for line, words in enumerate((whose, "1 the same, 0 nothing in common")):
-        sheet.text((_MARGIN, y + 28 + 26 * line), words, 18, sheet.quiet)
+        sheet.text((_MARGIN, y + 28 + 26 * line), words, 18, _QUIET)
     numbers = np.asarray(values, float)
     known = np.isfinite(numbers)
     low = np.floor(2 * min(0.0, *numbers[known], 0.0)) / 2
@@ -354,40 +339,34 @@ def _draw_agreements(sheet: _Sheet, y: int, names: Sequence[str], values: Sequen
     right = WIDTH - _MARGIN
     for tick in np.arange(low, 1.01, 0.5):
         at = round(y + (1 - tick) / (1 - low) * _CHART)
-        sheet.draw.line((_GRID, at, right, at), sheet.quiet if tick == 0 else sheet.rule, 1)
-        sheet.text((_GRID - 16, at), _minus(f"{tick:g}"), 17, sheet.quiet, anchor="rm")
+        sheet.draw.line((_GRID, at, right, at), _QUIET if tick == 0 else _RULE, 1)
+        sheet.text((_GRID - 16, at), _minus(f"{tick:g}"), 17, _QUIET, anchor="rm")
     slot = (right - _GRID) / len(numbers)
     points = np.stack([_GRID + slot * (np.arange(len(numbers)) + 0.5), heights], axis=1)
     pieces = [piece[np.isfinite(piece[:, 1])] for piece in np.split(points, np.flatnonzero(~known))]
     pieces = [piece for piece in pieces if len(piece) > 1]
     if pieces:
-        sheet.strokes(pieces, sheet.ink, 2.6)
+        sheet.strokes(pieces, _INK, 2.6)
     turns = np.linspace(0, 2 * np.pi, 25)
     circle = 2.6 * np.stack([np.cos(turns), np.sin(turns)], axis=1)
     if known.any():
-        sheet.strokes([np.add(circle, point) for point in points[known]], sheet.ink, 5.6)
+        sheet.strokes([np.add(circle, point) for point in points[known]], _INK, 5.6)
     for (x, _), name, value in zip(points, names, numbers, strict=True):
         sheet.text((x, y + _CHART + 16), name, 18, bold=True, anchor="ma", width=slot)
         said = _minus(f"{value:.2f}") if np.isfinite(value) else "none"
-        sheet.text((x, y + _CHART + 42), said, 17, sheet.quiet, anchor="ma", width=slot)
+        sheet.text((x, y + _CHART + 42), said, 17, _QUIET, anchor="ma", width=slot)
 
 
-def _draw_key(sheet: _Sheet, y: int, signed: bool) -> None:
+def _draw_key(sheet: _Sheet, y: int) -> None:
     """What the colours mean, as they look over a middle grey, and the line and the number."""
-    t = np.linspace(-1 if signed else 0, 1, _SIDE)
-    alpha = (OPACITY * np.abs(t) ** OPACITY_EXPONENT)[:, None]
-    bar = np.rint(150 * (1 - alpha) + colours(t, signed, sheet.dark) * alpha).astype(np.uint8)
+    t = np.linspace(0, 1, _SIDE)
+    alpha = (OPACITY * t**OPACITY_EXPONENT)[:, None]
+    bar = np.rint(150 * (1 - alpha) + colours(t) * alpha).astype(np.uint8)
     sheet.image.paste(Image.fromarray(np.repeat(bar[None], 16, axis=0)), (_MARGIN, y))
-    ends = ("against", "for the class") if signed else ("no evidence", "full scale")
-    sheet.text((_MARGIN, y + 22), ends[0], 16, sheet.quiet)
-    sheet.text((_MARGIN + _SIDE, y + 22), ends[1], 16, sheet.quiet, anchor="ra")
-    notes = (
-        ("Number: the largest absolute value of", "the map. Line: half of it.")
-        if signed
-        else ("Number: the largest evidence for the", "class. Line: half of it.")
-    )
-    for line, words in enumerate(notes):
-        sheet.text((_MARGIN, y + 60 + 23 * line), words, 16, sheet.quiet)
+    sheet.text((_MARGIN, y + 22), "no evidence", 16, _QUIET)
+    sheet.text((_MARGIN + _SIDE, y + 22), "full scale", 16, _QUIET, anchor="ra")
+    for line, words in enumerate(("Number: the largest evidence for the", "class. Line: half of it.")):
+        sheet.text((_MARGIN, y + 60 + 23 * line), words, 16, _QUIET)
 
 
 def percent(probability: float) -> str:

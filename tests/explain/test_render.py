@@ -182,10 +182,8 @@ def test_a_sheet_holds_both_runs_in_their_colours():
     image = sheet(run("cats_vs_dogs/sgd"), run("cats_vs_dogs/adam", 3), agreements=(0.9, -0.2, float("nan")))
     assert isinstance(image, Image.Image) and image.mode == "RGB" and image.width == 2000
     assert {rgb("#0072b2"), rgb("#d55e00"), rgb("#ffffff")} <= colours_of(image)
-    dark = sheet(run("SGD"), run("Adam"), agreements=np.array([0.1, 0.2, 0.3]), dark=True, signed=True)
-    assert {rgb("#56b4e9"), rgb("#e69f00"), rgb("#101318")} <= colours_of(dark)
-    own = sheet(run("SGD"), Row("mine", (), run("mine").maps, colour="#123456"))
-    assert rgb("#123456") in colours_of(own)
+    others = sheet(run("mine"), run("yours"), agreements=np.array([0.1, 0.2, 0.3]))
+    assert {rgb("#007a5a"), rgb("#8a4f7d")} <= colours_of(others)
 
 
 def test_no_answer_on_a_sheet_is_certain(monkeypatch):
@@ -197,27 +195,14 @@ def test_no_answer_on_a_sheet_is_certain(monkeypatch):
     assert words[at : at + 6] == ["cat", "> 99.9 %", "dog", "99.9 %", "wolf", "< 0.1 %"]
 
 
-def test_a_sheet_shows_the_maps_where_overlay_draws_them():
-    single = run("SGD")
-    image = np.asarray(sheet(single, signed=True, cells="native")).astype(int)
-    tile = 300
-    small = np.asarray(Image.fromarray(seen(224)).resize((tile, tile), Image.Resampling.LANCZOS))
-    zoom = tile / 224
-    field = render.place(single.maps[2], 32 * zoom, 31.5 * zoom - 0.5, tile, "native")
-    expected = render.overlay(small, field, float(np.abs(single.maps[2]).max()), signed=True)
-    windows = np.lib.stride_tricks.sliding_window_view(image[:, :, 0], (1, tile))[:, :, 0]
-    assert (windows == expected[150, :, 0]).all(axis=-1).any()
-
-
-@pytest.mark.parametrize(("signed", "scale"), [(False, 2.0), (True, 10.0)])
-def test_what_speaks_for_the_class_has_its_own_scale(signed, scale):
+def test_a_sheet_shows_the_maps_where_overlay_draws_them_on_the_scale_of_what_speaks_for_the_class():
     values = np.zeros((7, 7), np.float32)
     values[2, 2], values[4, 4], values[5, 1] = 2.0, -10.0, 1.1
     row = Row("SGD", (), (values,))
-    image = render.compare(seen(224), "x", "cat", COLUMNS[2:], (row,), signed=signed, cells="native")
+    image = render.compare(seen(224), "x", "cat", COLUMNS[2:], (row,))
     small = np.asarray(Image.fromarray(seen(224)).resize((300, 300), Image.Resampling.LANCZOS))
-    field = render.place(values, 32 * 300 / 224, 31.5 * 300 / 224 - 0.5, 300, "native")
-    assert _holds(image, render.overlay(small, field, scale, signed))
+    field = render.place(values, 32 * 300 / 224, 31.5 * 300 / 224 - 0.5, 300)
+    assert _holds(image, render.overlay(small, field, 2.0))
 
 
 def test_what_only_speaks_against_the_class_is_left_out():
@@ -228,7 +213,6 @@ def test_what_only_speaks_against_the_class_is_left_out():
     plain = render.overlay(small, np.zeros((300, 300)), 0.0)
     image = render.compare(seen(224), "x", "cat", COLUMNS[2:], (row,))
     assert _holds(image, plain)
-    assert not _holds(render.compare(seen(224), "x", "cat", COLUMNS[2:], (row,), signed=True), plain)
 
 
 def _holds(image, tile):
@@ -245,8 +229,8 @@ def _holds(image, tile):
 def test_a_shared_scale_fades_the_weaker_run():
     weak, strong = run("SGD"), run("Adam")
     strong = Row("Adam", strong.predictions, tuple(20 * values for values in weak.maps))
-    shared, own = sheet(weak, strong), sheet(weak, strong, shared=False)
-    coloured = [np.ptp(np.asarray(image)[200:600, 500:].astype(int), axis=-1).mean() for image in (shared, own)]
+    shared, alone = sheet(weak, strong), sheet(weak)
+    coloured = [np.ptp(np.asarray(image)[212:511, 500:].astype(int), axis=-1).mean() for image in (shared, alone)]
     assert coloured[0] < 0.6 * coloured[1]
 
 
