@@ -1,6 +1,6 @@
-"""Writes ``colormaps.js``: the colour tables of the viewer, 256 RGB triples each, baked in from ``cmap``.
+"""Writes ``colormaps.js``: the colours of `explain.render.table`, so that the viewer needs no colour library.
 
-``python -m ui.viewer.tables`` writes the file beside this one. The viewer then needs no colour library.
+``python -m ui.viewer.tables`` writes the file beside this one.
 
 Sources: lipari and managua from Crameri, *Scientific colour maps* (doi 10.5281/zenodo.1243862);
 CET-D1A from Kovesi, *Good colour maps: how to design them* (arXiv 1509.03700).
@@ -9,28 +9,22 @@ CET-D1A from Kovesi, *Good colour maps: how to design them* (arXiv 1509.03700).
 import base64
 from pathlib import Path
 
-import cmap
 import numpy as np
 
-# managua is turned round so that in both themes warm means "for" and cold means "against".
+from explain import render
+
 TABLES = {
-    "sequential": "crameri:lipari",
-    "signedLight": "colorcet:CET_D1A",
-    "signedDark": "crameri:managua_r",
+    "sequential": render.table(),
+    "signedLight": render.table(signed=True),
+    "signedDark": render.table(signed=True, dark=True),
 }
-
 FILE = Path(__file__).with_name("colormaps.js")
-
-
-def table(name: str) -> np.ndarray:
-    """The colours of one table, (256, 3) uint8, from its lowest value to its highest."""
-    return np.round(cmap.Colormap(name)(np.linspace(0.0, 1.0, 256))[:, :3] * 255).astype(np.uint8)
 
 
 def source() -> str:
     """The text of ``colormaps.js``."""
     entries = "".join(
-        f'  // {name}\n  {key}: "{base64.b64encode(table(name).tobytes()).decode()}",\n' for key, name in TABLES.items()
+        f'  {key}: "{base64.b64encode(table.astype(np.uint8).tobytes()).decode()}",\n' for key, table in TABLES.items()
     )
     return (
         "// Written by `python -m ui.viewer.tables`; do not edit.\n"
