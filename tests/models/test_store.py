@@ -229,13 +229,6 @@ def test_a_keras_file_loads_without_a_card(model, tmp_path):
     assert np.allclose(run.model(picture(SIZE)), model(picture(SIZE), training=False), rtol=1e-4, atol=1e-5)
 
 
-def test_a_file_that_is_no_model_is_one_plain_sentence(tmp_path):
-    path = tmp_path / "fake.keras"
-    path.write_bytes(b"not a model")
-    with pytest.raises(ModelError, match="damaged, or was not written by Keras"):
-        load(path)
-
-
 def test_a_file_of_keras_2_is_told_what_to_become(tmp_path):
     path = tmp_path / "model.h5"
     path.write_bytes(b"\x89HDF")
