@@ -96,7 +96,7 @@ def studies() -> str:
             [
                 f"[`{task}`](assets/studies/{task}/note.md)" if trained else f"`{task}`",
                 title,
-                recipe.original,
+                recipe.original or "",
                 f"`{best['run']}`" if best else "",
                 best.get("val_accuracy", ""),
                 best.get("test_accuracy", ""),

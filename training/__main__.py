@@ -17,7 +17,7 @@ from models.quiet import import_keras
 from models.store import resolve
 from training import recipes, tables
 from training.cache import GIGABYTE, MOST, Cache
-from training.recipe import TrainingError
+from training.recipe import Recipe, TrainingError
 from training.setup import Setup
 
 MOST_LISTED = 12
@@ -144,8 +144,10 @@ def _list(asked: argparse.Namespace) -> int:
         classes = f"{len(recipe.labels)} classes" if recipe.labels else "the data's own classes"
         print(
             f"{task}  {recipe.architecture}, {classes}, {recipe.input_size} px, {recipe.epochs} epochs of "
-            f"{recipe.hub}\n  original: {recipe.original}"
+            + (recipe.hub or "your own pictures")
         )
+        if recipe.original:
+            print(f"  original: {recipe.original}")
         judged = [one for one in comparable(recipe, [*found.values()]) if one.split("validation", "n")]
         best = max(judged, key=lambda one: one.split("validation", "accuracy"), default=None)
         nothing = "nothing on its own classes yet" if found else "nothing trained yet"
@@ -170,6 +172,15 @@ def _accuracies(card: Card) -> str:
     )
 
 
+def _source(asked: argparse.Namespace, recipe: Recipe) -> str:
+    """The data that are asked for, or the recipe's own."""
+    if not asked.data and not recipe.hub:
+        raise TrainingError(
+            f"The recipe of {recipe.task} names no data set on the Hub: name your pictures with --data."
+        )
+    return asked.data or f"hf://datasets/{recipe.hub}"
+
+
 def _train(asked: argparse.Namespace) -> int:
     recipe, run, plan = recipes.find_plan(asked.name)
     import_keras()
@@ -181,7 +192,7 @@ def _train(asked: argparse.Namespace) -> int:
         recipe,
         run,
         plan,
-        asked.data or f"hf://datasets/{recipe.hub}",
+        _source(asked, recipe),
         asked.weights,
         asked.out or CHECKPOINTS / recipe.task / run,
         asked.epochs,
@@ -201,7 +212,7 @@ def _tune(asked: argparse.Namespace) -> int:
         recipe,
         run,
         plan,
-        asked.data or f"hf://datasets/{recipe.hub}",
+        _source(asked, recipe),
         asked.weights,
         asked.epochs,
         asked.steps,
@@ -243,7 +254,7 @@ def _search(asked: argparse.Namespace) -> int:
 
     out = asked.out or Path("runs") / f"{recipe.task}_search"
     table = asked.out / "search.csv" if asked.out else table_of(recipe.task)
-    search(recipe, asked.data or f"hf://datasets/{recipe.hub}", asked.trials, out, table, _say)
+    search(recipe, _source(asked, recipe), asked.trials, out, table, _say)
     print(f"written to {table}")
     return 0
 
@@ -252,7 +263,7 @@ def _sweep(asked: argparse.Namespace) -> int:
     recipe = recipes.find(asked.task)
     from training.sweep import sweep
 
-    source, out = asked.data or f"hf://datasets/{recipe.hub}", asked.out or tables.STUDIES
+    source, out = _source(asked, recipe), asked.out or tables.STUDIES
     failed = sweep(recipe, asked.runs, source, asked.weights, CHECKPOINTS, out, asked.epochs, asked.test, say=_say)
     print(f"written to {out / recipe.task}" + (f"; {len(failed)} runs failed" if failed else ""))
     return 2 if failed else 0
@@ -269,7 +280,7 @@ def _pack(asked: argparse.Namespace) -> int:
     recipe = recipes.find(asked.task)
     from training.records import pack
 
-    pack(recipe, asked.data or f"hf://datasets/{recipe.hub}", asked.split, asked.out, asked.shard_size, _say)
+    pack(recipe, _source(asked, recipe), asked.split, asked.out, asked.shard_size, _say)
     return 0
 
 

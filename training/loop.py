@@ -11,6 +11,7 @@ from models import Card, save
 from models.graphs import build
 from training import data, progress, records, sources, state, stretches
 from training.evaluate import evaluate
+from training.freeze import unfreeze
 from training.job import Job, shorten
 from training.recipe import Diverged, Plan, Recipe, TrainingError
 from training.setup import Setup
@@ -113,6 +114,9 @@ def _run_stages(
     model: Any, job: Job, setup: Setup, board: progress.Board, say: Callable[[str], None]
 ) -> tuple[list[dict[str, float]], list[dict[str, Any]]]:
     """Train the epochs that no state has yet; returns the history of all, and where they ran."""
+    for stage in job.stages:
+        # A block that the network lacks is told before hours go into the stages before it.
+        unfreeze(model, stage.trainable)
     done = state.last(job.out)
     history = state.read_history(job.out, done)
     ran = state.check(job.out, done, job.settings) if done else []

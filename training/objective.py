@@ -16,7 +16,7 @@ def prepare(model: Any, recipe: Recipe, plan: Plan, stage: Stage, steps: int) ->
     former alone.
 
     Raises:
-        TrainingError: if Keras' backend cannot train.
+        TrainingError: if Keras' backend cannot train, or there is no such optimizer.
     """
     import keras
 
@@ -80,4 +80,9 @@ def _optimizer(recipe: Recipe, plan: Plan, stage: Stage, steps: int) -> Any:
         warmup = min(round(total * recipe.warmup), total - 1)
         cosine = keras.optimizers.schedules.CosineDecay
         rate = cosine(0.0, total - warmup, warmup_target=peak, warmup_steps=warmup) if warmup else cosine(peak, total)
-    return getattr(keras.optimizers, chosen.name)(learning_rate=rate, **chosen.options)
+    try:
+        return getattr(keras.optimizers, chosen.name)(learning_rate=rate, **chosen.options)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise TrainingError(
+            f"Keras makes no {chosen.name!r} optimizer with {dict(chosen.options)}: {str(error).partition('. ')[0]}."
+        ) from error

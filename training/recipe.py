@@ -143,8 +143,8 @@ class Recipe:
         batch_size: pictures a step.
         augmentation: views of a picture.
         plans: its runs by name.
-        hub: the data set's id on the Hugging Face Hub.
-        original: what the study that this reproduces reported.
+        hub: the data set's id on the Hugging Face Hub, or None.
+        original: what the study that this reproduces reported, or None.
         search: what `search` tries at random, or None.
         columns: of the study's table, see `training.studies.COLUMNS`; empty for those of a pair of runs.
         curves: the name of the study's file with a row for each epoch.
@@ -155,6 +155,9 @@ class Recipe:
         warmup: share of a stage's steps in which the rate rises.
         label_smoothing: of the cross-entropy.
         l2: factor of the summed squares of the trained kernels in the loss; biases and BatchNorm are left out.
+
+    Raises:
+        TrainingError: if there are other logits than the classes need.
     """
 
     task: str
@@ -164,8 +167,8 @@ class Recipe:
     batch_size: int
     augmentation: Augmentation
     plans: Mapping[str, Plan]
-    hub: str
-    original: str
+    hub: str | None = None
+    original: str | None = None
     classes: int = 0
     search: Space | None = None
     columns: tuple[str, ...] = ()
@@ -181,6 +184,12 @@ class Recipe:
     warmup: float = 0.1
     label_smoothing: float = 0.0
     l2: float = 0.0
+
+    def __post_init__(self) -> None:
+        count = len(self.labels)
+        if self.labels and self.units not in ({1, 2} if count == 2 else {count}):
+            wanted = "1 or 2" if count == 2 else count
+            raise TrainingError(f"{self.task} has {count} classes and units={self.units}, where {wanted} are needed.")
 
     @property
     def epochs(self) -> int:

@@ -241,8 +241,10 @@ class ClassFolders:
     def rows(self, split: str | None, labels: Sequence[str], subset: bool, digest: Any) -> Iterator[Row]:
         # Without this, training and validation would be the same pictures.
         if split and not (self._folder / split).is_dir():
+            whole = not self.splits and _folders(self._folder)
             raise TrainingError(
                 f"{self._source} has no split {split!r}: no file {split}-*.parquet, and no folder of that name."
+                + (" A recipe with `shares` draws its splits from such a folder." if whole else "")
             )
         folder = self._folder / split if split else self._folder
         classes = _folders(folder)

@@ -199,7 +199,8 @@ def _findings(recipe: Recipe, found: Sequence[Result]) -> list[str]:
         if one not in judged:
             others.setdefault(one.card.labels, []).append(f"`{one.run}`")
     return [
-        f"The original reported: {recipe.original}. Here, of {len(recipe.plans)} planned runs, {number}; the best on "
+        (f"The original reported: {recipe.original}. " if recipe.original else "")
+        + f"Here, of {len(recipe.plans)} planned runs, {number}; the best on "
         f"validation is `{best.run}` with {_measured(best, 'validation')}{tested}.",
         *(
             f"Of classes that are not all those of the study, and not to be compared with it: {', '.join(runs)} ("

@@ -51,7 +51,7 @@ def card_of(job: Job, history: list[dict[str, float]], ran: Sequence[dict[str, A
             "precision": stretches.precision(ran),
         },
         data={
-            "hub": recipe.hub,
+            **({"hub": recipe.hub} if recipe.hub else {}),
             "shares": dict(recipe.shares),
             "subset": recipe.subset,
             "train": _facts(job.training),

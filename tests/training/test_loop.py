@@ -97,6 +97,12 @@ def test_pictures_that_are_trained_on_and_judged_by_are_told(training, hub_folde
     assert "2 of the 6 pictures to judge by had a part in the training, too." in caplog.messages
 
 
+def test_a_block_of_a_later_stage_that_is_not_there_is_told_before_anything_is_trained(training):
+    with pytest.raises(TrainingError, match="has no block '9' to train from"):
+        training(studies.recipe(stages=(Stage(1, "head"), Stage(1, "9"))))
+    assert not any(training.out.iterdir())
+
+
 def test_a_training_that_diverges_says_so_and_replaces_nothing(training, whole):
     shutil.copytree(whole.out, training.out)
     before = {file.name: file.read_bytes() for file in training.out.iterdir()}

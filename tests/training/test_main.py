@@ -98,6 +98,21 @@ def test_pictures_that_a_run_was_trained_on_are_told_where_they_judge_it(whole, 
     assert sum("had a part in the training" in message for message in caplog.messages) == 1
 
 
+def test_a_recipe_without_a_data_set_asks_for_pictures(monkeypatch, capfd):
+    table = studies.recipe(hub=None, original=None)
+    monkeypatch.setattr(recipes, "find", lambda task: table)
+    for words in (["train", "made/sgd"], ["tune", "made/adam"], ["sweep", "made"], ["pack", "made", "--split", "a"]):
+        assert command.main([*words, *(["--out", "none"] if words[0] == "pack" else [])]) == 2
+        assert (
+            capfd.readouterr().err
+            == "The recipe of made names no data set on the Hub: name your pictures with --data.\n"
+        )
+    assert command.main(["list", "made"]) == 0
+    said = capfd.readouterr().out
+    assert "4 epochs of your own pictures\n" in said
+    assert "original" not in said
+
+
 def test_nobody_is_warned_that_each_network_of_a_sweep_is_traced(caplog, capfd):
     assert command.main(["list", "cats_vs_dogs"]) == 0
     step = tf.function(lambda number: number, autograph=False)

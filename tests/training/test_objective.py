@@ -9,7 +9,7 @@ from tests.training import studies
 from tests.training.runs import Training
 from training.freeze import unfreeze
 from training.objective import cross_entropy, prepare
-from training.recipe import Stage, TrainingError
+from training.recipe import Optimizer, Plan, Stage, TrainingError
 
 
 def smoothed(labels: np.ndarray, logits: np.ndarray, smoothing: float) -> float:
@@ -54,7 +54,7 @@ def test_cross_entropy_with_and_without_smoothing(units, smoothing):
     ],
 )
 def test_l2_is_that_of_the_trained_kernels_and_of_nothing_else(tiny_network, trainable, penalised):
-    table = studies.recipe(units=3, head_norm=True, l2=0.01)
+    table = studies.recipe(labels=("cat", "dog", "cow"), units=3, head_norm=True, l2=0.01)
     model = graphs.build(tiny_network, 32, 3, head_norm=True)
     unfreeze(model, trainable)
     prepare(model, table, table.plans["sgd"], Stage(1, trainable), 1)
@@ -97,6 +97,19 @@ def test_no_part_of_the_loss_is_lost_where_the_last_batch_is_smaller():
     kernel = np.asarray(model.layers[-1].kernel, "float64")
     assert found["cross_entropy"] == pytest.approx(smoothed(y, np.asarray(model(x)), 0), rel=1e-5)
     assert found["loss"] - found["cross_entropy"] == pytest.approx(0.05 * np.square(kernel).sum(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "sentence"),
+    [
+        (Optimizer("Adm", 0.1), "no 'Adm' optimizer with {}: .*has no attribute 'Adm'"),
+        (Optimizer("Adam", 0.1, options={"momentum": 0.9}), "no 'Adam' optimizer with {'momentum': 0.9}: .*momentum"),
+    ],
+)
+def test_an_optimizer_that_keras_does_not_have_is_one_sentence(optimizer, sentence):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    with pytest.raises(TrainingError, match=sentence):
+        prepare(model, studies.recipe(), Plan(optimizer), Stage(1), 1)
 
 
 def test_a_backend_that_cannot_train_is_one_sentence(monkeypatch):

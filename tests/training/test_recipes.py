@@ -1,11 +1,15 @@
 """Every recipe can be trained as it stands, and its rates are those that its table of trials found best."""
 
 import csv
+import re
+import textwrap
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import models
+from tests.training import studies
 from training import recipes
 from training.recipe import Optimizer, Plan, TrainingError
 from training.tune import table_of, version_of
@@ -25,6 +29,22 @@ def test_a_recipe_is_whole(task):
     assert recipe.units == (1 if len(recipe.labels) == 2 else len(recipe.labels))
     assert recipe.epochs > 0
     assert recipe.plans
+
+
+def test_the_guide_s_recipe_is_one():
+    guide = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    ((task, code),) = re.findall(r"`training/recipes/(\w+)\.py`:\n\n((?:    .*\n|\n)+)", guide)
+    module = {}
+    exec(textwrap.dedent(code), module)
+    assert module["RECIPE"].task == task
+    assert set(module["RECIPE"].plans) == {"sgd", "adam"}
+    assert all(plan.optimizer.rate in plan.optimizer.tried for plan in module["RECIPE"].plans.values())
+
+
+@pytest.mark.parametrize(("labels", "units"), [("abc", 1), ("abc", 2), ("ab", 3)])
+def test_logits_that_the_classes_do_not_need_are_one_sentence(labels, units):
+    with pytest.raises(TrainingError, match=rf"made has {len(labels)} classes and units={units}, where (1 or 2|3) are"):
+        studies.recipe(labels=tuple(labels), units=units)
 
 
 @pytest.mark.parametrize(("task", "run"), TUNED)

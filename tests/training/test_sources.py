@@ -103,6 +103,13 @@ def test_a_class_may_have_a_folder_beside_its_pictures(tmp_path):
     assert_is_made(data.load(str(tmp_path), None, LABELS, SIDE))
 
 
+def test_who_has_class_folders_and_no_splits_is_told_of_shares(tmp_path):
+    write_folders(tmp_path)
+    refused(str(tmp_path), "train", LABELS, SIDE, match="no split 'train'.* A recipe with `shares` draws its splits")
+    write_folders(tmp_path / "split" / "train")
+    refused(str(tmp_path / "split"), "test", LABELS, SIDE, match="and no folder of that name\\.$")
+
+
 def test_one_of_several_data_sets_in_a_folder_is_chosen_by_its_own(tmp_path, monkeypatch):
     for place, count in (("large", 6), ("small", 2)):
         write_parquet(tmp_path / place / "train-0.parquet", rows_of((count, count)), features_of(label=LABELS))

@@ -115,6 +115,12 @@ def test_the_note_says_the_recipes_words_the_numbers_and_the_commands(recipe, pl
     assert "python -m training train made/adam\npython -m training study made\n" in note
 
 
+def test_the_note_of_a_study_that_reproduces_nothing_speaks_of_no_original(recipe, places):
+    note = (studies.write(replace(recipe, original=None), *places) / "note.md").read_text()
+    assert "original" not in note
+    assert "\n\nHere, of 3 planned runs" in note
+
+
 def test_the_note_names_every_machine_once(recipe, tmp_path):
     for run, machine in {"adam": "a GPU; two cores", "sgd": "two cores; a GPU", "steady": "four cores"}.items():
         put(tmp_path / "checkpoints" / "made" / run, recipe, run, [0.9], machine=machine)
