@@ -80,7 +80,8 @@ def _take_file(turn: int) -> None:
     file = st.session_state.get(f"guest_file_{turn}")
     # The browser may report the field of the last model once more after that has gone.
     if file is not None and turn == st.session_state["guest_turn"]:
-        st.session_state["brought"] = (file.name, uploads.take(file))
+        arrival = guests.Arrival(guests.from_file, uploads.take(file), file.name)
+        st.session_state["brought"] = (file.name, arrival)
         # Another field, an empty one.
         st.session_state["guest_turn"] = turn + 1
 
@@ -88,20 +89,18 @@ def _take_file(turn: int) -> None:
 def _take_name(turn: int) -> None:
     name = st.session_state.get(f"guest_hub_{turn}", "").strip()
     if name:
-        st.session_state["brought"] = (name if name.startswith("hf://") else f"hf://{name}", None)
+        source = name if name.startswith("hf://") else f"hf://{name}"
+        st.session_state["brought"] = (source, guests.Arrival(guests.from_hub, source))
 
 
-def _take_in(place: Any, source: str, content: bytes | None) -> tuple[str, tuple[str, ...]]:
+def _take_in(place: Any, source: str, arrival: guests.Arrival) -> tuple[str, tuple[str, ...]]:
     """What there is to say of it: a headline, and a sentence for each remark or reason."""
 
     def progress(done: float, doing: str) -> None:
         place.progress(done, text=doing)
 
     try:
-        if content is None:
-            name, guest = guests.from_hub(source, progress)
-        else:
-            name, guest = guests.from_file(content, source, progress)
+        name, guest = arrival.wait(progress)
     except guests.GuestError as error:
         return f"{source} is not shown.", error.reasons
     taken = {other.title for other in kept().values()}

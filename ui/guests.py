@@ -6,9 +6,11 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import models
 from explain import ExplainError, PhotoError, check, photo
@@ -27,6 +29,9 @@ MOST_VALUES = 150_000_000
 PHOTOGRAPHS = 4
 """Samples that a guest is checked on."""
 
+SAY_SECONDS = 0.2
+"""How often a page that waits is told how far a model is."""
+
 Progress = Callable[[float, str], None]
 
 _door = threading.Lock()
@@ -42,6 +47,35 @@ class GuestError(Exception):
     def __init__(self, *reasons: str) -> None:
         super().__init__(" ".join(reasons))
         self.reasons = reasons
+
+
+class Arrival:
+    """A model on its way in, in a thread of its own: a click ends the run of the page that waits for it.
+
+    Args:
+        take: `from_file` or `from_hub`; it and `what` it takes, but for the progress.
+    """
+
+    def __init__(self, take: Callable[..., tuple[str, runs.Guest]], *what: Any) -> None:
+        self._told = (0.0, "")
+        self._found: Future[tuple[str, runs.Guest]] = Future()
+        threading.Thread(target=self._take, args=(take, *what), name="guest", daemon=True).start()
+
+    def wait(self, progress: Progress) -> tuple[str, runs.Guest]:
+        """What `take` returns or raises; what `progress` raises ends the wait, and another may follow."""
+        while not self._found.done():
+            progress(*self._told)
+            wait([self._found], SAY_SECONDS)
+        return self._found.result()
+
+    def _take(self, take: Callable[..., tuple[str, runs.Guest]], *what: Any) -> None:
+        try:
+            self._found.set_result(take(*what, self._tell))
+        except BaseException as error:
+            self._found.set_exception(error)
+
+    def _tell(self, done: float, doing: str) -> None:
+        self._told = (done, doing)
 
 
 def from_file(content: bytes, file: str, progress: Progress) -> tuple[str, runs.Guest]:

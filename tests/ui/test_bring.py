@@ -3,12 +3,14 @@
 import gc
 import re
 import tempfile
+import threading
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 import models
@@ -106,16 +108,25 @@ def shown(app: AppTest) -> list[str]:
     return [run["name"] for run in meta(app)["runs"]]
 
 
-def test_a_click_while_a_model_is_prepared_loses_nothing(app, files, trusted, monkeypatch):
-    take = guests.from_file
+def test_a_click_while_a_model_is_prepared_loses_nothing_and_begins_nothing_anew(app, files, trusted, monkeypatch):
+    take, progress, clicked, calls = guests.from_file, DeltaGenerator.progress, threading.Event(), []
 
-    def interrupted(*_) -> None:
-        monkeypatch.setattr(guests, "from_file", take)
+    def watched(content, file, say):
+        calls.append(file)
+        say(0.0, "Begun")
+        assert clicked.wait(60)
+        return take(content, file, say)
+
+    def click(*_, **__):
+        monkeypatch.setattr(DeltaGenerator, "progress", progress)
+        clicked.set()
         st.stop()
 
-    monkeypatch.setattr(guests, "from_file", interrupted)
+    monkeypatch.setattr(guests, "from_file", watched)
+    monkeypatch.setattr(DeltaGenerator, "progress", click)
     give(app, files / "mine.keras").run()
     assert shown(app) == ["SGD", "mine"]
+    assert calls == ["mine.keras"]
     assert "brought" not in app.session_state
 
 
