@@ -221,6 +221,10 @@ def test_it_fits_in_both_themes_and_does_not_look_like_gradio(look, theme):
             page.wait_for_function(f"document.documentElement.scrollHeight <= {height}")
         assert page.locator(".parallax").bounding_box()["width"] > 0.92 * width
         assert shut_out(page) == []
+    page.emulate_media(media="print")
+    expect(page.get_by_role("heading", name="Parallax")).to_have_css("color", "rgb(20, 24, 29)")
+    expect(page.get_by_text("Upload")).to_be_hidden()
+    page.emulate_media(media="screen")
     expect(page.locator("footer")).to_have_count(0)
     expect(page.locator("[data-testid=status-tracker]").locator("visible=true")).to_have_count(0)
     fonts = page.evaluate("[...document.fonts].filter((font) => font.status === 'loaded').map((font) => font.family)")
