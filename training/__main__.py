@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import logging
 import os
 import sys
 from dataclasses import replace
@@ -15,7 +14,7 @@ from models.card import Card
 from models.command import status_of
 from models.quiet import import_keras
 from models.store import resolve
-from training import recipes, tables
+from training import progress, recipes, tables
 from training.cache import GIGABYTE, MOST, Cache
 from training.recipe import Recipe, TrainingError
 from training.setup import Setup
@@ -27,14 +26,8 @@ MOST_LISTED = 12
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     asked = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("tensorflow").addFilter(_unmeant)
+    progress.log()
     return status_of(lambda: asked.run(asked), (TrainingError, ModelError), asked.kept)
-
-
-def _unmeant(record: logging.LogRecord) -> bool:
-    """Whether a warning says what was not meant: every network of a sweep has steps of its own to be traced."""
-    return "tf.function retracing" not in record.getMessage()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -278,6 +271,7 @@ def _study(asked: argparse.Namespace) -> int:
 
 def _pack(asked: argparse.Namespace) -> int:
     recipe = recipes.find(asked.task)
+    import_keras()
     from training.records import pack
 
     pack(recipe, _source(asked, recipe), asked.split, asked.out, asked.shard_size, _say)

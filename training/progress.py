@@ -1,5 +1,6 @@
 """What a training says on the way: a line now and then within an epoch, and scalars for TensorBoard."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -10,6 +11,16 @@ from training.recipe import TrainingError
 
 EVERY = 30.0
 """Seconds between two lines within an epoch."""
+
+
+def log() -> None:
+    """Let a warning be the line that it says; nobody meant that the steps of each further network must be traced."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("tensorflow").addFilter(_meant)
+
+
+def _meant(record: logging.LogRecord) -> bool:
+    return "tf.function retracing" not in record.getMessage()
 
 
 def within(epoch: int, steps: int, say: Callable[[str], None]) -> tuple[int, list[Any]]:

@@ -20,7 +20,7 @@ from typing import Any
 from models import Card, ModelError
 from models.quiet import import_keras
 from models.store import WEIGHTS
-from training import studies
+from training import progress, studies
 from training.job import shorten
 from training.recipe import Plan, Recipe, TrainingError
 from training.sources import find, rows_of, with_classes
@@ -140,6 +140,7 @@ def _child(pipe: Any, *asked: Any) -> None:
     # Ctrl-C reaches both: the process that began this one ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    progress.log()
     import_keras()
     try:
         train_one(*asked)

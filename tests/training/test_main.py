@@ -14,7 +14,7 @@ import tensorflow as tf
 from models import Card
 from tests.training import studies
 from training import __main__ as command
-from training import data, recipes
+from training import data, recipes, records
 from training.cache import Cache
 from training.evaluate import evaluate
 from training.setup import Setup
@@ -111,6 +111,15 @@ def test_a_recipe_without_a_data_set_asks_for_pictures(monkeypatch, capfd):
     said = capfd.readouterr().out
     assert "4 epochs of your own pictures\n" in said
     assert "original" not in said
+
+
+def test_tensorflow_is_imported_for_shards_without_its_own_lines(hub_folder, tmp_path, monkeypatch):
+    came = []
+    monkeypatch.setattr(command, "import_keras", lambda: came.append("quietly"))
+    monkeypatch.setattr(records, "pack", lambda *_: came.append("packed"))
+    words = ["pack", "cifar10", "--data", str(hub_folder), "--split", "test", "--out", str(tmp_path)]
+    assert command.main(words) == 0
+    assert came == ["quietly", "packed"]
 
 
 def test_nobody_is_warned_that_each_network_of_a_sweep_is_traced(caplog, capfd):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import logging
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -353,3 +355,15 @@ def test_the_study_is_whole():
     assert plans["xception-90-adam"].changes["stages"] == (Stage(5, "90 %"),)
     assert all(hasattr(keras.applications, plan.changes["architecture"]) for plan in transferred)
     assert all(hasattr(keras.optimizers, plan.optimizer.name) for plan in plans.values())
+
+
+def test_in_its_own_process_too_nobody_is_warned_that_each_network_is_traced(monkeypatch, caplog):
+    sent = []
+    tracing = logging.getLogger("tensorflow")
+    monkeypatch.setattr(tracing, "filters", [])
+    monkeypatch.setattr(sweep.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(sweep, "_end_with_parent", lambda: None)
+    monkeypatch.setattr(sweep, "train_one", lambda: tracing.warning("5 calls triggered tf.function retracing."))
+    sweep._child(SimpleNamespace(send=sent.append))
+    assert sent == [None]
+    assert not caplog.messages
