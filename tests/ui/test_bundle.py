@@ -34,7 +34,7 @@ def test_the_style_is_the_viewers():
     assert set(sheets) == set(bundle.STYLES)
     assert all(sheet in style for sheet in sheets.values())
     # Of two rules of one weight the later holds.
-    assert style.endswith(sheets["sizes"])
+    assert style.endswith("\n".join([sheets["sizes"], sheets["media"]]))
 
 
 def test_nothing_is_fetched_from_elsewhere():
