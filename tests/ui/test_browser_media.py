@@ -70,6 +70,9 @@ def test_charts_are_printed_whole_and_large_enough(chart):
     assert page.evaluate("document.documentElement.scrollWidth") <= 718
     meta, _ = errors.contents("food101", errors.STUDIES / "food101_errors")
     page = chart("errors.js", MOUNT_ERRORS, meta)
+    # As wide as a sheet that lies.
+    page.set_viewport_size({"width": 1047, "height": 718})
+    assert page.locator(".pe-gallery").bounding_box()["width"] > 1000
     for part in (".pe-classes", ".pe-gallery"):
         assert page.locator(part).evaluate("one => one.scrollHeight <= one.clientHeight"), part
 
