@@ -152,7 +152,7 @@ def _stages(model: Any) -> dict[str, str]:
     import keras
 
     convolutions = keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D
-    passed = _passed_by_all(model)
+    passed = passed_by_all(model)
     last: dict[tuple[int, int], tuple[int, str]] = {}
     for one in model.operations:
         shape = _spatial(one)
@@ -186,7 +186,7 @@ def _is_activation(operation: Any) -> bool:
     )
 
 
-def _passed_by_all(model: Any) -> set[str]:
+def passed_by_all(model: Any) -> set[str]:
     """Names of what no path from the picture to the logits goes around; none where a layer is called twice."""
     if any(len(one._inbound_nodes) > 1 for one in model.operations):
         return set()
@@ -251,6 +251,17 @@ def _sources(layer: Any) -> Iterator[Any]:
             yield parent.operation
 
 
+def _rows_kept(layer: Any, cells: int) -> range:
+    """Which of so many rows `x[:, 2:-2]` keeps."""
+    key = layer._inbound_nodes[0].arguments.args[1]
+    key = key if isinstance(key, tuple) else (key,)
+    if Ellipsis in key:
+        at = key.index(Ellipsis)
+        key = (*key[:at], *[slice(None)] * (5 - len(key)), *key[at + 1 :])
+    rows = key[1] if len(key) > 1 else slice(None)
+    return range(cells)[rows] if isinstance(rows, slice) else range(cells)
+
+
 def _after(layer: Any, view: _View, cells: int, made: int) -> _View:
     """Where the cells look that a layer makes of so many others."""
     import keras
@@ -262,6 +273,8 @@ def _after(layer: Any, view: _View, cells: int, made: int) -> _View:
         return view.cut(layer.cropping[0][0])
     if kind == "CenterCrop" and made <= cells:
         return view.cut((cells - made) // 2)
+    if kind == "GetItem" and (rows := _rows_kept(layer, cells)).step > 0:
+        return view.through(1, rows.step, -rows.start)
     kernel = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
     if not isinstance(layer, keras.layers.Layer) or kernel is None or not isinstance(padding, str):
         return view if made == cells else view.resized(cells, made)
