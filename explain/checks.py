@@ -1,6 +1,7 @@
 """What is wrong with a model, said before anybody trusts a map of it."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -10,6 +11,7 @@ import numpy as np
 from explain import compiled, photo
 from explain.engine_tensorflow import traced
 from explain.errors import LayerError
+from explain.layers import layers_of, passed_by_all
 from explain.methods import DEFAULT
 
 MOST_IMAGES = 16
@@ -77,6 +79,7 @@ def check(
         *_finite_weights(network.model),
         *_untouched_weights(network.model),
         *_entrance(network.model),
+        *_side_by_side(network.model),
     ]
     findings = [*_labels(labels, network.units), *graph]
     pictures = [photo.see(photo.read(image), network.size) for image in islice(photo.each(images), MOST_IMAGES)]
@@ -99,6 +102,16 @@ def _ending(network: Any) -> Iterator[Finding]:
     if network.explains != "logits":
         name = network.model.outputs[0]._keras_history.operation.name
         yield _warning(f"{name} cannot be undone, so maps explain the model's outputs: end the model in logits.")
+
+
+def _side_by_side(model: Any) -> Iterator[Finding]:
+    passed = passed_by_all(model)
+    with suppress(LayerError):  # which the maps will tell
+        if passed and not any(layer.keras_name in passed for layer in layers_of(model)):
+            yield _warning(
+                f"Maps show a part of the evidence only: {model.name} is made of branches side by side, which meet "
+                "behind the last map; explain each as a model of its own."
+            )
 
 
 def _finite_weights(model: Any) -> Iterator[Finding]:

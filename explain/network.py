@@ -9,6 +9,7 @@ import copy
 import inspect
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from explain.errors import LayerError
@@ -39,10 +40,11 @@ class Network:
 
 
 def network_of(model: Any, output: str | None = None) -> Network:
-    """Write a classifier as one flat graph that ends in logits.
+    """Write a classifier as one flat graph that ends in logits, for any number of pictures at once.
 
     A model that is flat and float32 already shares its layers with the result; a nested one, or one of mixed
-    precision, is copied with its weights as they are now.
+    precision, is copied with its weights as they are now. Of layers that share a name, in models that were built by
+    themselves, the later ones get that of their model in front.
 
     Args:
         model: a Keras 3 `Model`: functional or sequential, flat or nested to any depth.
@@ -85,6 +87,7 @@ def _is_flat(model: Any) -> bool:
 
     return (
         model.inputs[0].shape[1] is not None
+        and model.inputs[0].shape[0] is None
         and not isinstance(model, keras.Sequential)
         and not any(isinstance(layer, keras.Model) for layer in model.layers)
         and all(layer.dtype_policy.name == "float32" for layer in model.layers)
@@ -99,29 +102,33 @@ def _flatten(model: Any) -> Any:
 
     side = next((size for size in model.inputs[0].shape[1:3] if size), 224)
     copies: dict[int, tuple[Any, Any]] = {}
+    image = keras.Input((side, side, 3), name="image")
+    taken = {"image"}
 
-    def copied(layer: Any) -> Any:
+    def copied(layer: Any, within: Any) -> Any:
         # What is called twice stays one layer with one set of weights.
         if id(layer) in copies:
             return copies[id(layer)][1]
         fresh = _like(layer)
+        while fresh.name in taken:
+            fresh.name = f"{within.name}_{fresh.name}"
+        taken.add(fresh.name)
         copies[id(layer)] = layer, fresh
         return fresh
 
-    def call(part: Any, *arguments: Any, **options: Any) -> Any:
+    def call(part: Any, within: Any, *arguments: Any, **options: Any) -> Any:
         options.pop("training", None)
-        return run(part, *arguments) if isinstance(part, keras.Model) else copied(part)(*arguments, **options)
+        return run(part, *arguments) if isinstance(part, keras.Model) else copied(part, within)(*arguments, **options)
 
     def run(part: Any, inputs: Any) -> Any:
         if isinstance(part, keras.Sequential):
             for layer in part.layers:
-                inputs = call(layer, inputs)
+                inputs = call(layer, part, inputs)
             return inputs
         if not getattr(part, "inputs", None):
             raise LayerError(f"{part.name} is a subclass without a known graph, so its layers cannot be followed.")
-        return part._run_through_graph(inputs, operation_fn=lambda operation: lambda *a, **k: call(operation, *a, **k))
+        return part._run_through_graph(inputs, operation_fn=lambda operation: partial(call, operation, part))
 
-    image = keras.Input((side, side, 3), name="image")
     try:
         flat = keras.Model(image, run(model, image), name=model.name)
     except (TypeError, ValueError, NotImplementedError) as error:

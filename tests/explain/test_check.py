@@ -279,6 +279,15 @@ def test_labels_of_another_number():
     assert "There are 3 labels, but the model tells 2 classes apart: give one label for each class" in sentence
 
 
+def test_branches_that_meet_behind_the_last_map():
+    ways = _small(_rescaling()), _small(_rescaling())
+    for name, way in zip(("one", "two"), ways, strict=True):
+        way.name = name
+    image = keras.Input((SIZE, SIZE, 3))
+    (sentence,) = _found(_train(keras.Model(image, keras.layers.add([way(image) for way in ways]), name="both")))
+    assert sentence.startswith("Maps show a part of the evidence only: both is made of branches side by side")
+
+
 def test_an_ending_that_cannot_be_undone():
     model = _train(_small(_rescaling()))
     ending = keras.Model(model.input, keras.layers.Activation("tanh", name="bent")(model.output))

@@ -243,6 +243,31 @@ def test_only_squares_are_explained(nested):
         network_of(model)
 
 
+def _simple(**given):
+    image = keras.Input(**given)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(3, 3, activation="relu", name="last")(image))
+    return keras.Model(image, keras.layers.Dense(2, use_bias=False, name="logits")(x))
+
+
+def test_layers_of_several_models_may_share_their_names():
+    """As those of an ensemble of one kind do, or of a network from a file under a new head."""
+    image, members = keras.Input((32, 32, 3)), [_simple(shape=(32, 32, 3)) for _ in range(3)]
+    for name, member in zip("abc", members, strict=True):
+        member.name = name
+    found = Explainer(keras.Model(image, keras.layers.Average()([one(image) for one in members])))(PICTURES[0])
+    alone = [one(found.seen[None].astype("float32")).numpy()[0] for one in members]
+    assert np.allclose(found.logits, np.mean(alone, axis=0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_model_for_so_many_pictures_at_once_takes_one_and_many(count):
+    model = _simple(batch_shape=(count, 32, 32, 3))
+    found = Explainer(model)(PICTURES[0], targets=[0], methods=("hires_cam", "score_cam"))
+    assert found.maps["score_cam"]["last"].shape == (1, 30, 30)
+    pictures = np.repeat(found.seen[None].astype("float32"), count, axis=0)
+    assert np.allclose(found.logits, model(pictures)[0], rtol=1e-4)
+
+
 class Unnamed(keras.layers.Layer):
     """A layer that Keras cannot make again."""
 
