@@ -5,6 +5,7 @@ Both are safe to call from several threads: no state of Pillow is changed.
 """
 
 import io
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,9 @@ CHANNELS = (1, 3, 4)
 """Of an array that is one picture."""
 
 Fit = Literal["crop", "squash"]
+
+# The limits here are told as errors; a log needs no line besides. Who made errors of warnings keeps them.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning, append=True)
 
 _KINDS = "JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF"
 _UPRIGHT = {

@@ -2,6 +2,8 @@
 
 import io
 import random
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -380,3 +382,12 @@ def test_seeing_the_smallest_and_thinnest(size):
     picture = Image.new("RGB", size, (10, 20, 30))
     for fit in ("crop", "squash"):
         assert (photo.see(picture, 32, fit, source_size=8) == [10, 20, 30]).all()
+
+
+def test_pillow_says_nothing_besides(tmp_path):
+    """Of pictures between 90 and 180 megapixels it warns, which stood in the log beside the sentence."""
+    path = tmp_path / "large.png"
+    Image.new("1", (10_000, 10_000)).save(path)
+    program = f"from explain import photo\ntry: photo.read({str(path)!r})\nexcept photo.PhotoError: print('told')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("told\n", "")
