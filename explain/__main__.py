@@ -323,8 +323,6 @@ def _versions() -> dict[str, str]:
 
 
 def _export(asked: argparse.Namespace) -> int:
-    import onnx
-
     import models
     from models import quiet
 
@@ -338,7 +336,8 @@ def _export(asked: argparse.Namespace) -> int:
         run.model, run.input_size, outputs="maps", labels=run.labels, half=asked.half, methods=methods
     )
     asked.out.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(graph_of_run, asked.out)
+    # onnx.save would choose another form by the file's ending.
+    asked.out.write_bytes(graph_of_run.SerializeToString())
     _say(f"{asked.out}: {asked.out.stat().st_size / 1e6:.1f} MB")
     return 0
 

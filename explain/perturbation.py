@@ -61,8 +61,8 @@ def score_cam(
     def masked(k: int) -> np.ndarray:
         mask = rows @ activations[:, :, k] @ columns.T
         # Interpolation's rounding errors are no contrast.
-        contrast = np.ptp(mask) if np.ptp(activations[:, :, k]) else np.inf
-        return image * ((mask - mask.min()) / contrast)[:, :, None]
+        contrast = np.ptp(mask) if np.ptp(activations[:, :, k]) else 0
+        return image * ((mask - mask.min()) / (contrast or np.inf))[:, :, None]
 
     batches = _batches(channels, progress)
     scores = np.concatenate([score(np.stack([masked(k) for k in batch])) for batch in batches])

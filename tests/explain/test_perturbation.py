@@ -67,6 +67,13 @@ def test_score_cam_by_hand():
     assert np.allclose(score_cam(white, activations, left, 1, 0), [[[0.75 * 2 - 0.25 * 1, 0.25 * 1]]])
 
 
+def test_score_cam_masks_everything_where_no_pixel_sees_a_channel_s_contrast():
+    """Of two cells one lies outside the picture."""
+    activations, white = np.array([[[2.0, 1.0], [0.0, 1.0]]], "float32"), np.full((1, 2, 3), 255, "float32")
+    found = score_cam(white, activations, lambda pictures: pictures[:, 0, 0, :1], 1, -1)
+    assert np.allclose(found, [[[1.5, 0.5]]])
+
+
 def test_ablation_cam_is_its_slow_twin():
     slow = np.zeros((2, 5, 5))
     for k in range(ACTIVATIONS.shape[2]):
