@@ -7,7 +7,7 @@ import http.server
 import json
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,8 @@ PHOTOGRAPHS = 11
 WARM_UP = 2
 SECONDS = 12
 READY = 180_000
+ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+"""What the Hub sends with a static Space: without it a page has no threads."""
 
 # Seconds from a dropped photograph to its evidence.
 DROP = """async (name) => {
@@ -77,7 +79,7 @@ def main() -> int:
             raise BenchmarkError(str(error)) from error
         _photograph(folder / "drop.png")
         about = machine.describe()
-        with _served(folder) as url:
+        with served(folder, ISOLATED) as url:
             options: Any = {"viewport": {"width": 1280, "height": 720}, "reduced_motion": "reduce"}
             rows, state = measure(browser.new_context(**options), url)
         about |= state | {"chromium": browser.version, "onnxruntime-web": _runtime()}
@@ -113,25 +115,27 @@ def measure(context: Any, url: str) -> tuple[list[dict[str, str]], dict[str, Any
 
 
 @contextmanager
-def _served(folder: Path) -> Iterator[str]:
-    """Serve a folder with the headers of a static Space; the server's address."""
+def served(folder: Path, headers: Mapping[str, str] = {}) -> Iterator[str]:
+    """Serve a folder as `python -m http.server` does, with more headers where they are given; the server's address."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def end_headers(self) -> None:
-            self.send_header("Cross-Origin-Opener-Policy", "same-origin")
-            self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+            for name, value in headers.items():
+                self.send_header(name, value)
             super().end_headers()
 
         def log_message(self, *arguments: Any) -> None:
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()
+        thread.join()
 
 
 def _photograph(path: Path) -> None:

@@ -1,15 +1,17 @@
 """The app as `streamlit run app.py` starts it, for as long as something measures it."""
 
 import os
+import shlex
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.errors import BenchmarkError
 
@@ -43,12 +45,29 @@ def running(
     port = port or free_port()
     command = [*before, sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true"]
     command += ["--server.address=127.0.0.1", f"--server.port={port}"]
-    with (log or Path(os.devnull)).open("wb") as out:
-        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=out, stderr=out)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_for(url, process)
+    url = f"http://127.0.0.1:{port}"
+    log = log or Path(os.devnull)
+    with started(command, f"{url}/_stcore/health", log, cwd=ROOT, env=os.environ | environment) as process:
         yield Server(url, process)
+
+
+@contextmanager
+def started(command: Sequence[str], url: str, log: Path, **options: Any) -> Iterator[subprocess.Popen]:
+    """Run a command until the end of the block, which begins once an address answers.
+
+    Raises:
+        BenchmarkError: if it does not within START_SECONDS.
+    """
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, **options)
+    try:
+        end = time.monotonic() + START_SECONDS
+        while not _answers(url):
+            if time.monotonic() > end or process.poll() is not None:
+                said = log.read_text(errors="replace")
+                raise BenchmarkError(f"The app does not start: see what `{shlex.join(command)}` says.\n{said}".rstrip())
+            time.sleep(0.1)
+        yield process
     finally:
         process.terminate()
         try:
@@ -65,12 +84,7 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-def _wait_for(url: str, process: subprocess.Popen) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=5):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise BenchmarkError("The app does not start: see what `streamlit run app.py` says.")
+def _answers(url: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(url, timeout=5):
+        return True
+    return False

@@ -5,14 +5,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from benchmarks.server import free_port, started
 
 ROOT = Path(__file__).parents[2]
 PAIR = ("cats_vs_dogs/sgd", "cats_vs_dogs/adam")
@@ -49,37 +47,15 @@ def assemble(folder: Path) -> Path:
 def running(place: Path) -> Iterator[Space]:
     """Assemble the Space below a folder and run it until the end of the block."""
     folder, files, log = assemble(place / "space"), place / "files", place / "log.txt"
-    with _nobody() as (elsewhere, asked), socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with _nobody() as (elsewhere, asked):
         places = {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(files), "PYTHONDONTWRITEBYTECODE": "1"}
         proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), elsewhere)
         environment = os.environ | places | proxies | {"NO_PROXY": "127.0.0.1,localhost"}
         environment.pop("PYTHONPATH", None)
-        command = [sys.executable, "app.py"]
-        with log.open("wb") as file:
-            process = subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=subprocess.STDOUT)
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_for(f"{url}/config", process, log)
+        with started([sys.executable, "app.py"], f"{url}/config", log, cwd=folder, env=environment) as process:
             yield Space(url, folder, files, log, process.pid, asked)
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _wait_for(url: str, process: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and process.poll() is None:
-        with suppress(OSError), urllib.request.urlopen(url, timeout=5):
-            return
-        time.sleep(0.1)
-    pytest.fail(f"The Space did not start:\n{log.read_text(errors='replace')}")
 
 
 @contextmanager

@@ -1,14 +1,9 @@
-"""The static Space, assembled and served as any file server would, and a bare page to ask its modules."""
+"""The static Space, assembled, and a bare page to ask its modules."""
 
 import base64
-import http.server
 import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +12,6 @@ import pytest
 from playwright.sync_api import Page
 
 ROOT = Path(__file__).parents[2]
-ISOLATED = {"cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp"}
 
 
 def assembled(folder: Path) -> Path:
@@ -33,30 +27,6 @@ def assembled(folder: Path) -> Path:
         subprocess.run(command, cwd=static.PAGE, check=True, timeout=180)
     static.assemble(folder)
     return folder
-
-
-@contextmanager
-def served(folder: Path, headers: Mapping[str, str] = {}) -> Iterator[str]:
-    """Serve a folder as `python -m http.server` does, with more headers where they are given; the server's address."""
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def end_headers(self) -> None:
-            for name, value in headers.items():
-                self.send_header(name, value)
-            super().end_headers()
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class Bench:

@@ -16,9 +16,10 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from skimage import data
 
+from benchmarks.browser import ISOLATED, served
 from explain.render import percent
 from tests.explain import pictures
-from tests.spaces.static_space import ISOLATED, ROOT, Bench, assembled, served
+from tests.spaces.static_space import ROOT, Bench, assembled
 from tests.ui.tab import Tab, file_of, pixels, shut_out, visit
 
 PAIR = ("cats_vs_dogs/sgd", "cats_vs_dogs/adam")
