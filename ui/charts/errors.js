@@ -369,10 +369,10 @@ class Errors {
 
 /** F1 of both runs on one line, 0..1. */
 function bar(f1, runs) {
-  const x = (value) => 4 + 112 * value;
+  const x = (value) => `${3 + 94 * value}%`;
   return svg(
     "svg",
-    { class: "pe-bar", viewBox: "0 0 120 14", "aria-hidden": "true" },
+    { class: "pe-bar", "aria-hidden": "true" },
     svg("line", { class: "pc-grid", x1: x(0), x2: x(1), y1: 7, y2: 7 }),
     svg("line", { class: "pe-between", x1: x(f1[0]), x2: x(f1[1]), y1: 7, y2: 7 }),
     ...runs.map((run, index) => svg("circle", { class: `px-eye px-hue-${run.hue}`, cx: x(f1[index]), cy: 7, r: 4, pathLength: 100 })),
