@@ -133,8 +133,7 @@ class Records:
             known = ", ".join(self.splits) or "none that says what its shards hold; pack them again"
             raise TrainingError(f"{self._folder} has no split {split!r}; it has: {known}.")
         try:
-            # A version before this one did not note the digests of the pictures.
-            found = {"digests": []} | json.loads((self._folder / f"{split}.json").read_text())
+            found = json.loads((self._folder / f"{split}.json").read_text())
             return {name: found[name] for name in ("labels", "classes", "digests", "sha256", "skipped")}
         except (ValueError, KeyError, TypeError):
             raise TrainingError(f"{self._folder / f'{split}.json'} is damaged; pack the split again.") from None

@@ -112,13 +112,6 @@ def test_pictures_of_shards_that_are_trained_on_and_judged_by_are_told(training,
     assert caplog.messages.count(told) == 2
     load_for(run.card, str(source), "validation")
     assert caplog.messages.count(told) == 3
-    # Shards of a version that did not note what pictures they hold.
-    facts = training.source / "train.json"
-    facts.write_text(
-        json.dumps({key: value for key, value in json.loads(facts.read_text()).items() if key != "digests"})
-    )
-    load_for(run.card, str(training.source), "validation")
-    assert caplog.messages.count(told) == 3
 
 
 @pytest.fixture
