@@ -1,6 +1,5 @@
 """Trainings of the small study that note what they see, begin with and end with."""
 
-import csv
 import hashlib
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from training.cache import Cache
 from training.evaluate import evaluate, load_for
 from training.recipe import Recipe
 from training.setup import Setup
+from training.tables import read
 
 EPOCHS = 4
 
@@ -84,11 +84,8 @@ class Training:
     def history(self) -> list[dict[str, str]]:
         """The rows of the history, so far or in the end, without what a clock says."""
         so_far = self.out / state.SO_FAR
-        with (so_far if so_far.is_file() else self.out / "history.csv").open(newline="") as file:
-            return [
-                {key: value for key, value in row.items() if not key.endswith("seconds")}
-                for row in csv.DictReader(file)
-            ]
+        rows = read(so_far if so_far.is_file() else self.out / "history.csv")
+        return [{key: value for key, value in row.items() if not key.endswith("seconds")} for row in rows]
 
 
 def same(one: list[np.ndarray], other: list[np.ndarray], tolerance: float = 1e-6) -> bool:

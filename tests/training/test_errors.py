@@ -1,6 +1,5 @@
 """What the runs of a task get wrong is told rightly, and the pictures can be found again."""
 
-import csv
 import hashlib
 import json
 import shutil
@@ -17,11 +16,7 @@ from training import __main__ as command
 from training import data, errors
 from training.evaluate import Evaluation, evaluate
 from training.recipe import TrainingError
-
-
-def read(path):
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+from training.tables import read
 
 
 def network(tiny_weights, seed: int):

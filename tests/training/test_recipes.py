@@ -1,6 +1,5 @@
 """Every recipe can be trained as it stands, and its rates are those that its table of trials found best."""
 
-import csv
 import re
 import textwrap
 from dataclasses import replace
@@ -12,6 +11,7 @@ import models
 from tests.training import studies
 from training import recipes
 from training.recipe import Optimizer, Plan, TrainingError
+from training.tables import read
 from training.tune import table_of, version_of
 
 TUNED = [
@@ -58,8 +58,7 @@ def test_the_chosen_rate_is_the_best_of_those_tried(task, run):
         # What was tried with other options is another version's; the oldest table names none.
         return "recipe" not in row or row["recipe"] == version_of(recipe, plans[row["run"]], int(row["epochs"]))
 
-    with table_of(task).open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["run"] in plans and same(row)]
+    rows = [row for row in read(table_of(task)) if row["run"] in plans and same(row)]
     losses = {float(row["learning_rate"]): float(row["val_loss"]) for row in rows}
     assert set(losses) == set(chosen.tried)
     assert chosen.rate == min(losses, key=losses.__getitem__)

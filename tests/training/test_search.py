@@ -1,6 +1,5 @@
 """A random search is of what the recipe says, goes on after a stop, and looks at the test split once."""
 
-import csv
 import re
 import shutil
 from dataclasses import replace
@@ -12,6 +11,7 @@ from tests.training import studies
 from training import data, search
 from training.evaluate import Evaluation
 from training.recipe import Plan, Space, Stage, TrainingError
+from training.tables import read
 
 SPACE = Space(run="sgd", optimizers=("Adam", "SGD"), rates=(0.001, 0.1), batch_sizes=(4, 8), epochs=(2, 3), patience=2)
 
@@ -53,8 +53,7 @@ def searched(recipe, hub_folder, tmp_path_factory):
             search.search(recipe, str(hub_folder), 2, out / "trials", table, say=stop)
         assert not tested
         rows = search.search(recipe, str(hub_folder), 2, out / "trials", table, say=said.append)
-        with table.open(newline="") as file:
-            assert list(csv.DictReader(file)) == [{"test_accuracy": ""} | row for row in rows]
+        assert read(table) == [{"test_accuracy": ""} | row for row in rows]
         # A third one begun and stopped is left alone by who wants no more than there are.
         with pytest.raises(KeyboardInterrupt):
             search.search(recipe, str(hub_folder), 3, out / "trials", table, say=_interrupt)

@@ -1,6 +1,5 @@
 """A study's table, curves and note say what its cards and histories say, and nothing else."""
 
-import csv
 import re
 from dataclasses import replace
 
@@ -14,13 +13,9 @@ from tests.training import studies as made
 from training import __main__ as command
 from training import curves, recipes, studies, tables
 from training.recipe import Optimizer, Plan, TrainingError
+from training.tables import read
 
 HISTORY = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "cpu_seconds")
-
-
-def read(path):
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def put(folder, recipe, run, accuracies, parts=False, **changes):
@@ -269,7 +264,7 @@ def test_what_lies_in_assets_is_what_the_command_writes(task):
     folder = tables.STUDIES / task
     assert read(folder / "table.csv") == rows
     assert (folder / "note.md").read_text(encoding="utf-8") == studies.note(
-        recipe, found, rows, tables.read(folder / "search.csv")
+        recipe, found, rows, read(folder / "search.csv")
     )
     assert [row["epoch"] for row in read(folder / recipe.curves)] == [
         f"{row['epoch']:.0f}" for one in found for row in one.history

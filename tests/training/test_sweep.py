@@ -1,6 +1,5 @@
 """Many runs of a study, one after the other: each once, whatever becomes of the others."""
 
-import csv
 import io
 import json
 import logging
@@ -24,6 +23,7 @@ from models import Card
 from training import loop, sweep
 from training.recipe import Augmentation, Stage, TrainingError
 from training.recipes import caltech256, cifar100
+from training.tables import read
 
 FINE = tuple(f"fine{index}" for index in range(100))
 
@@ -120,13 +120,8 @@ def swept(recipe, data, tmp_path_factory):
     return out, said
 
 
-def rows_of(out):
-    with (out / "cifar100" / "table.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_the_table_has_the_studys_columns_and_a_row_for_each_run(recipe, swept):
-    rows = rows_of(swept[0])
+    rows = read(swept[0] / "cifar100" / "table.csv")
     assert tuple(rows[0]) == cifar100.RECIPE.columns
     assert [row["run"] for row in rows] == list(recipe.plans)
     assert {(row["architecture"], row["trainable"], row["optimizer"]) for row in rows} == {
@@ -183,7 +178,7 @@ def test_a_run_that_fails_stops_no_other(recipe, tmp_path):
     failed = sweep.sweep(recipe, [], "data", "random", tmp_path, tmp_path, say=said.append, train=train)
     assert len(failed) == 2
     assert failed[0].endswith("-sgd: it broke.")
-    assert len(rows_of(tmp_path)) == 2
+    assert len(read(tmp_path / "cifar100" / "table.csv")) == 2
 
 
 def made_card(recipe, run, plan, place):
@@ -327,8 +322,7 @@ def test_caltechs_sizes_run_on_any_class_folders_with_the_loss_in_its_parts(twin
         train=sweep.train_one,
     )
     out = tmp_path / "caltech256"
-    with (out / "training_results.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read(out / "training_results.csv")
     assert [(row["run"], row["epoch"]) for row in rows] == [("b0", "1"), ("b0", "2"), ("b1", "1"), ("b1", "2")]
     for row in rows:
         assert float(row["loss"]) == pytest.approx(float(row["cross_entropy"]) + float(row["l2"]), abs=1e-4)
@@ -339,8 +333,7 @@ def test_caltechs_sizes_run_on_any_class_folders_with_the_loss_in_its_parts(twin
     counts = [card.data["train"]["n"], card.data["validation"]["n"], card.results["test"]["n"]]
     assert sum(counts) == 36
     assert min(counts) > 3
-    with (out / "table.csv").open(newline="") as file:
-        assert [row["architecture"] for row in csv.DictReader(file)] == list(twins)
+    assert [row["architecture"] for row in read(out / "table.csv")] == list(twins)
 
 
 def test_the_study_is_whole():

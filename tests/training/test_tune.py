@@ -1,6 +1,5 @@
 """The rate with the lowest validation loss is chosen, and none is tried twice."""
 
-import csv
 import shutil
 from dataclasses import dataclass, replace
 
@@ -11,6 +10,7 @@ from tests.training import studies
 from training import tables
 from training import tune as tuning
 from training.recipe import Diverged, Stage, TrainingError
+from training.tables import read
 from training.tune import data_of, tune
 
 LOSSES = {0.01: 0.2, 0.001: 0.5}
@@ -45,8 +45,7 @@ def test_the_best_rate_has_the_lowest_loss_and_a_diverged_one_comes_last(trials)
     rows = tuned()
     assert trials == [("Adam", 0.1, 1, None), ("Adam", 0.01, 1, None), ("Adam", 0.001, 1, None)]
     assert [float(row["learning_rate"]) for row in rows] == [0.01, 0.001, 0.1]
-    with tuning.table_of("made").open(newline="") as file:
-        table = list(csv.DictReader(file))
+    table = read(tuning.table_of("made"))
     assert [row["val_loss"] for row in table] == ["nan", "0.20000", "0.50000"]
     assert set(table[0]) == set(tuning.COLUMNS)
     assert sorted(path.name for path in tuning.table_of("made").parent.iterdir()) == ["rates.csv"]
