@@ -336,19 +336,6 @@ def test_a_subclass_is_refused_in_one_sentence():
         Explainer(Mine())
 
 
-def test_a_batch_is_as_many_single_calls(reference):
-    explainer = Explainer(reference[0])
-    wanted = [[0], [1, 2], None]
-    batch = list(explainer.batch(PICTURES, targets=wanted, methods=("grad_cam", "layer_cam")))
-    for picture, targets, found in zip(PICTURES, wanted, batch, strict=True):
-        single = explainer(picture, targets=targets, methods=("grad_cam", "layer_cam"))
-        assert single.targets == found.targets
-        assert np.array_equal(single.logits, found.logits)
-        for method, layers in single.maps.items():
-            for layer, maps in layers.items():
-                assert np.array_equal(maps, found.maps[method][layer])
-
-
 def test_a_list_of_targets_too_short_is_an_error(reference):
     with pytest.raises(TargetError, match="3 photographs but 1 lists of targets"):
         reference[1].batch(PICTURES, targets=[[0]])
@@ -373,17 +360,6 @@ def test_unknown_names_are_one_plain_sentence(reference):
         Explainer(reference[0], layers=("9z",))
     with pytest.raises(TargetError, match="2 labels"):
         Explainer(reference[0], labels=("a", "b"))
-
-
-def test_threads_do_not_disturb_each_other(reference):
-    from concurrent.futures import ThreadPoolExecutor
-
-    explainer = Explainer(reference[0])
-    alone = [explainer(picture, targets=[1]).maps["hires_cam"]["top"] for picture in PICTURES]
-    with ThreadPoolExecutor(6) as pool:
-        together = list(pool.map(lambda n: explainer(PICTURES[n % 3], targets=[1]).maps["hires_cam"]["top"], range(24)))
-    for number, found in enumerate(together):
-        assert np.array_equal(found, alone[number % 3])
 
 
 def test_one_name_is_not_the_list_of_its_letters(reference):
