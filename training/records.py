@@ -286,7 +286,10 @@ class Packed:
         tf.random.set_seed(source.seed)
         files = tf.data.Dataset.from_tensor_slices(random.permutation(self.files))
         records = files.interleave(tf.data.TFRecordDataset, cycle_length=4)
-        records = records.shuffle(min(len(self), SHUFFLED), seed=int(random.integers(2**31)))
+        # Keras may look at the first batch, and then begin anew.
+        records = records.shuffle(
+            min(len(self), SHUFFLED), seed=int(random.integers(2**31)), reshuffle_each_iteration=False
+        )
         records = (records if taken <= len(self) else records.repeat()).take(taken)
         if mine.parts > 1:
             records = records.batch(size).map(part).unbatch()
