@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ui import errors, photographs, runs
+from training.tables import STUDIES, read
+from ui import photographs, runs
 
 ROWS = 20
 
@@ -13,7 +14,7 @@ ROWS = 20
 def test_errors_and_look_give_a_picture_the_same_answer(name, shared, monkeypatch):
     monkeypatch.setenv(photographs.FOLDER, str(shared / "data"))
     task, run = name.split("/")
-    rows = errors._rows(errors.STUDIES / f"{task}_errors" / "one_wrong.csv")[-ROWS:]
+    rows = read(STUDIES / f"{task}_errors" / "one_wrong.csv")[-ROWS:]
     pictures = photographs.pictures(task, "test", tuple(row["sha256"] for row in rows))
     for row in rows:
         file, content = pictures[row["sha256"]]

@@ -1,6 +1,5 @@
 """Curves, Errors and About in a real browser, and the way between the pages."""
 
-import csv
 import json
 import re
 
@@ -9,6 +8,7 @@ from playwright.sync_api import expect
 
 import models
 from tests.ui.tab import Tab, shut_out, visit
+from training.tables import STUDIES, read
 
 pytestmark = pytest.mark.browser
 THEMES = {"light": "rgb(251, 251, 249)", "dark": "rgb(17, 19, 22)"}
@@ -22,8 +22,7 @@ def test_one_cursor_moves_through_both_charts(page, server):
     tab = visit(page, f"{server.url}/curves")
     cursor = page.get_by_role("slider", name="Epoch")
     expect(cursor).to_have_value("3")
-    with (models.CHECKPOINTS / "cats_vs_dogs" / "adam" / "history.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = read(models.CHECKPOINTS / "cats_vs_dogs" / "adam" / "history.csv")
     expect(page.get_by_role("complementary", name="Recipe")).to_contain_text("Recipe of SGD and Adam")
     told = page.locator("[data-run=adam] [data-key=val_accuracy]")
     sent = len(tab.sent)
@@ -83,9 +82,9 @@ def test_errors_are_those_of_the_files_and_open_on_look(page, server):
 
 @pytest.mark.data
 def test_a_picture_opens_on_look_at_the_layer_where_the_runs_part(page, server, shared):
-    with (models.CHECKPOINTS.parent / "studies/cats_vs_dogs_errors/one_wrong.csv").open(encoding="utf-8") as file:
-        # Look opens at the top by itself.
-        row = next(row for row in csv.DictReader(file) if row["layer"] not in ("", "top"))
+    rows = read(STUDIES / "cats_vs_dogs_errors" / "one_wrong.csv")
+    # Look opens at the top by itself.
+    row = next(row for row in rows if row["layer"] not in ("", "top"))
     page.goto(f"{server.url}/errors")
     page.get_by_role("button", name=re.compile("^Exactly one wrong")).click()
     card = page.get_by_role("listitem").filter(has_text=f"they part at {row['layer']}").first

@@ -1,12 +1,12 @@
 """What the Curves page is told of a task."""
 
-import csv
 import json
 from dataclasses import replace
 
 import pytest
 
 import models
+from training.tables import read
 from ui import curves, runs
 
 
@@ -18,9 +18,7 @@ def test_the_page_shows_what_the_files_say():
     for run in meta["runs"]:
         folder = models.CHECKPOINTS / "cats_vs_dogs" / run["id"]
         card = json.loads((folder / "card.json").read_text())
-        with (folder / "history.csv").open() as file:
-            rows = list(csv.DictReader(file))
-        for told, row in zip(run["history"], rows, strict=True):
+        for told, row in zip(run["history"], read(folder / "history.csv"), strict=True):
             assert told == {key: float(row[key]) for key in told}
             assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= set(told)
         assert run["test"] == card["results"]["test"]["accuracy"]

@@ -1,6 +1,5 @@
 """What the Errors page is told, and the pictures that it finds in a folder of data."""
 
-import csv
 import hashlib
 import io
 import json
@@ -12,6 +11,7 @@ import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
 
+from training.tables import read, write
 from ui import errors, photographs
 
 FILES = errors.STUDIES / "cats_vs_dogs_errors"
@@ -74,8 +74,7 @@ def test_without_a_folder_the_page_says_so_and_shows_the_numbers(monkeypatch):
     for run in meta["runs"]:
         diagonal = sum(run["confusion"][index][index] for index in range(2))
         assert diagonal / summary["n"] == pytest.approx(run["accuracy"])
-    with (FILES / "wrong.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = read(FILES / "wrong.csv")
     pictures = meta["groups"][0]["pictures"]
     assert [one["name"] for one in pictures] == [row["name"] for row in rows]
     for one, row in zip(pictures, rows, strict=True):
@@ -114,14 +113,10 @@ def test_pictures_that_are_found_travel_once(data, tmp_path):
     for file in FILES.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     for name in ("wrong.csv", "one_wrong.csv"):
-        with (FILES / name).open() as file:
-            rows = list(csv.DictReader(file))
+        rows = read(FILES / name)
         for row, sha in zip(rows, SHA.values(), strict=False):
             row["sha256"] = sha
-        with (folder / name).open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write(folder / name, list(rows[0]), rows)
     meta, blobs = errors.contents("cats_vs_dogs", folder)
     places = [one["blob"] for group in meta["groups"] for one in group["pictures"] if one["blob"] is not None]
     assert set(places) == set(range(len(blobs)))
