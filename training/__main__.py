@@ -181,18 +181,20 @@ def _train(asked: argparse.Namespace) -> int:
 
     if asked.seed is not None:
         plan = replace(plan, seed=asked.seed)
+    out = asked.out or CHECKPOINTS / recipe.task / run
     train(
         recipe,
         run,
         plan,
         _source(asked, recipe),
         asked.weights,
-        asked.out or CHECKPOINTS / recipe.task / run,
+        out,
         asked.epochs,
         asked.resume,
         _say,
         Setup(Cache(most=int(asked.cache_gb * GIGABYTE)), asked.mixed, asked.devices == "all", asked.logs),
     )
+    print(f"written to {out}")
     return 0
 
 

@@ -92,7 +92,7 @@ def train(
             f"{out} cannot be written ({reason}); what was saved before is kept, and --resume goes on from there."
         ) from error
     state.finish(out)
-    say(f"{card.name}: validation accuracy {card.results['validation']['accuracy']:.4f}, written to {out}")
+    say(f"{card.name}: validation accuracy {card.results['validation']['accuracy']:.4f}")
     return card
 
 

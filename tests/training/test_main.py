@@ -14,7 +14,7 @@ import tensorflow as tf
 from models import Card
 from tests.training import studies
 from training import __main__ as command
-from training import data, recipes, records
+from training import data, loop, recipes, records
 from training.cache import Cache
 from training.evaluate import evaluate
 from training.setup import Setup
@@ -96,6 +96,14 @@ def test_pictures_that_a_run_was_trained_on_are_told_where_they_judge_it(whole, 
     studies.write_parquet(train, studies.rows_of((5, 5)), studies.features_of(label=studies.LABELS))
     assert command.main([*words, "test"]) == 0
     assert sum("had a part in the training" in message for message in caplog.messages) == 1
+
+
+def test_train_says_where_its_run_lies_which_trials_and_sweeps_have_for_a_while_only(whole, monkeypatch, capfd):
+    monkeypatch.setattr(loop, "train", lambda *_: whole.card)
+    assert command.main(["train", "cifar10/adam", "--out", "here"]) == 0
+    assert capfd.readouterr().out == "written to here\n"
+    assert whole.said[-1].startswith("made/sgd: validation accuracy ")
+    assert str(whole.out) not in "".join(whole.said)
 
 
 def test_a_recipe_without_a_data_set_asks_for_pictures(monkeypatch, capfd):
