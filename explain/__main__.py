@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,10 @@ def _names(text: str) -> list[str]:
 
 
 def _explain(asked: argparse.Namespace) -> int:
-    say = _silent if asked.json else _say
+    def say(line: str) -> None:
+        if not asked.json:
+            print(line, flush=True)
+
     methods = _methods(asked)
     check_methods(methods)
     check_engine(asked.engine)
@@ -130,7 +134,7 @@ def _readable(path: Path) -> bool:
     return True
 
 
-def _load(asked: argparse.Namespace, say: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def _load(asked: argparse.Namespace, say: Callable[[str], None]) -> tuple[dict[str, Any], dict[str, Any]]:
     import models
     from models import quiet
 
@@ -315,10 +319,8 @@ def _predictions(found: dict[str, Any]) -> dict[str, dict[str, float]]:
 def _versions() -> dict[str, str]:
     found = {"python": sys.version.split()[0]}
     for name in VERSIONS:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
 
 
@@ -338,7 +340,7 @@ def _export(asked: argparse.Namespace) -> int:
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     # onnx.save would choose another form by the file's ending.
     asked.out.write_bytes(graph_of_run.SerializeToString())
-    _say(f"{asked.out}: {asked.out.stat().st_size / 1e6:.1f} MB")
+    print(f"{asked.out}: {asked.out.stat().st_size / 1e6:.1f} MB")
     return 0
 
 
@@ -352,14 +354,6 @@ def _progress(name: str) -> Callable[[int, int], None] | None:
         print(f"\r\x1b[K{words}", end="", file=sys.stderr, flush=True)
 
     return told
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
-
-
-def _silent(line: str) -> None:
-    del line
 
 
 if __name__ == "__main__":
