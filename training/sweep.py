@@ -26,8 +26,6 @@ from training.recipe import Plan, Recipe, TrainingError
 from training.sources import find, rows_of, with_classes
 from training.start import weights_file
 
-Train = Callable[..., None]
-
 
 def sweep(
     recipe: Recipe,
@@ -39,7 +37,7 @@ def sweep(
     epochs: int | None = None,
     test: bool = False,
     say: Callable[[str], None] = print,
-    train: "Train | None" = None,
+    train: Callable[..., None] | None = None,
 ) -> list[str]:
     """Train the runs whose names fit and that are not trained yet, then write the study.
 

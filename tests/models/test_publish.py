@@ -12,6 +12,7 @@ from models import Card, graphs, load, save
 from models import __main__ as command
 from models.fingerprint import picture
 from tests.models.a_hub import State, serving
+from tests.models.test_main import refused
 from tests.training.studies import tiny_net
 
 SIZE = 32
@@ -50,15 +51,6 @@ def done(capfd, *words: object) -> str:
     assert status == 0, error
     assert out.count("\n") == 1
     return out.strip()
-
-
-def refused(capfd, *words: object) -> str:
-    status = command.main([str(word) for word in words])
-    out, error = capfd.readouterr()
-    assert (status, out) == (2, "")
-    assert error.count("\n") == 1
-    assert error.endswith(".\n")
-    return error
 
 
 def logits(model) -> np.ndarray:
