@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras.src.applications.efficientnet import EfficientNet
 
 # One block without expansion, one with a stride and a wide kernel, two with a residual.
@@ -79,6 +78,8 @@ def tape(
     model: keras.Model, layers: tuple[str, ...], image: np.ndarray, cotangent: np.ndarray
 ) -> tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]:
     """Logits, activations and gradients of sum(cotangent * logits) for a flat model, one row of cotangents."""
+    import tensorflow as tf
+
     outputs = [model.get_layer(name).output for name in keras_names(model, layers)]
     graph = keras.Model(model.inputs, [*outputs, model.output])
     with tf.GradientTape() as record:

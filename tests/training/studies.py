@@ -9,37 +9,23 @@ import keras
 import numpy as np
 import pyarrow
 import pyarrow.parquet as parquet
-from keras.src.applications.efficientnet import EfficientNet
 from PIL import Image
 
+from tests.explain.networks import TINY_BLOCKS, tiny
 from training.recipe import Augmentation, Optimizer, Plan, Recipe, Stage
 
 LABELS = ("cat", "dog")
 SIDE = 40
 
-# Two MBConv blocks, one without expansion and one with a stride.
-BLOCKS = [
-    {
-        "kernel_size": 3,
-        "repeats": 1,
-        "filters_in": 8,
-        "filters_out": 8,
-        "expand_ratio": expand,
-        "id_skip": True,
-        "strides": stride,
-        "se_ratio": 0.25,
-    }
-    for expand, stride in ((1, 1), (2, 2))
-]
+BLOCKS = [TINY_BLOCKS[0], TINY_BLOCKS[2]]
+"""One MBConv block without expansion and one with a stride."""
 
 
 def tiny_net(include_top: bool, weights: str | None, input_shape: tuple[int, int, int]) -> keras.Model:
     """An EfficientNet as `keras.applications` has them, thin enough to be trained in a test."""
     assert not include_top
     assert weights is None
-    return EfficientNet(
-        0.25, 1.0, 32, blocks_args=BLOCKS, include_top=False, weights=None, input_shape=input_shape, name="tiny"
-    )
+    return tiny(input_shape[0], blocks=BLOCKS)
 
 
 def plain_net(include_top: bool, weights: str | None, input_shape: tuple[int, int, int]) -> keras.Model:
