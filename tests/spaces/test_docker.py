@@ -9,12 +9,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -23,6 +21,7 @@ from packaging.requirements import Requirement
 from PIL import Image
 from playwright.sync_api import Browser
 
+from benchmarks.browser import served
 from tests.explain import pictures
 from tests.spaces import layers
 from tests.ui.tab import visit
@@ -281,24 +280,10 @@ def test_an_upload_in_a_frame_of_another_site_is_taken(running: Running, browser
 
 
 @pytest.fixture
-def hub(running: Running) -> Iterator[str]:
+def hub(running: Running, tmp_path: Path) -> Iterator[str]:
     """The page of another site that frames the Space, as the Hub does: `localhost` and `127.0.0.1` are two sites."""
     frame = running.url.replace("127.0.0.1", "localhost")
-
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(f'<!doctype html><iframe src="{frame}" width="1200" height="700"></iframe>'.encode())
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    page = f'<!doctype html><iframe src="{frame}" width="1200" height="700"></iframe>'
+    (tmp_path / "index.html").write_text(page)
+    with served(tmp_path) as address:
+        yield address
