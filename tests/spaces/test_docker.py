@@ -9,8 +9,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +20,7 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 from benchmarks.browser import served
+from benchmarks.server import started
 from tests.explain import pictures
 from tests.spaces import layers
 from tests.ui.tab import visit
@@ -105,7 +104,7 @@ class Running:
     log: Path
     health: list[str]
     environment: dict[str, str]
-    process: subprocess.Popen
+    pid: int
 
 
 @pytest.fixture(scope="module")
@@ -131,19 +130,10 @@ def running(place: Path, space: Path, image: Recipe) -> Iterator[Running]:
     command, health = (
         [word.replace(str(PORT), str(port)) for word in words] for words in (image.command, image.health)
     )
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            command, cwd=app, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True, **as_user
-        )
-    try:
-        yield Running(f"http://127.0.0.1:{port}", log, health, environment, process)
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    url = f"http://127.0.0.1:{port}"
+    options = {"cwd": app, "env": environment, "start_new_session": True} | as_user
+    with started(command, f"{url}/_stcore/health", log, **options) as process:
+        yield Running(url, log, health, environment, process.pid)
 
 
 def _environment(place: Path, image: Recipe, as_user: dict) -> dict[str, str]:
@@ -200,17 +190,6 @@ def _free_port() -> int:
         return one.getsockname()[1]
 
 
-def _wait_until_healthy(running: Running) -> None:
-    """By the image's own question, as an engine asks it."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and running.process.poll() is None:
-        if subprocess.run(running.health, env=running.environment, capture_output=True).returncode == 0:
-            return
-        # Each question starts a Python.
-        time.sleep(1)
-    pytest.fail(f"It does not become healthy:\n{running.log.read_text(errors='replace')}")
-
-
 def test_the_front_matter_is_what_a_docker_space_needs(space: Path, image: Recipe):
     _, front, _ = (space / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     said = yaml.safe_load(front)
@@ -241,11 +220,10 @@ def test_nobody_runs_it_as_root_and_protection_is_off_in_the_command_only(space:
 
 @pytest.mark.browser
 def test_it_runs_as_its_user_and_shows_the_first_evidence(running: Running, browser: Browser):
-    _wait_until_healthy(running)
-    with urllib.request.urlopen(f"{running.url}/_stcore/health") as answer:
-        assert answer.read() == b"ok"
+    # By the image's own question, as an engine asks it.
+    assert subprocess.run(running.health, env=running.environment).returncode == 0
     if os.geteuid() == 0:
-        status = Path(f"/proc/{running.process.pid}/status").read_text()
+        status = Path(f"/proc/{running.pid}/status").read_text()
         assert re.search(r"Uid:((?:\s+\d+){4})", status)[1].split() == [str(USER)] * 4  # type: ignore[index]
     page = browser.new_page(viewport={"width": 1280, "height": 720})
     tab = visit(page, running.url).ready("chelsea")
@@ -262,7 +240,6 @@ def test_it_runs_as_its_user_and_shows_the_first_evidence(running: Running, brow
 @pytest.mark.browser
 def test_an_upload_in_a_frame_of_another_site_is_taken(running: Running, browser: Browser, hub: str):
     """Without the cookie that a browser keeps back in a frame, an upload must not answer 403."""
-    _wait_until_healthy(running)
     page = browser.new_page()
     uploads: list[int] = []
     page.on("response", lambda answer: uploads.append(answer.status) if "upload_file" in answer.url else None)
