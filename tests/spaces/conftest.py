@@ -1,10 +1,12 @@
-"""One Gradio Space for programs and for people."""
+"""One Gradio Space and one static one, for programs and for people."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.spaces.gradio_space import Space, running
+from tests.spaces.static_space import assembled
 from tests.ui.conftest import browser_type_launch_args, visitor  # noqa: F401
 
 
@@ -17,6 +19,12 @@ def gradio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
         log = space.log.read_text(errors="replace")
         # Gradio itself logs who asks for a file that nobody uploaded.
         assert log.count("Traceback") == log.count("gradio.exceptions.InvalidPathError:")
+
+
+@pytest.fixture(scope="session")
+def static_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the static Space of the shipped pair is made of."""
+    return assembled(tmp_path_factory.mktemp("static") / "space")
 
 
 @pytest.fixture(scope="session")

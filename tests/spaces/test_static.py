@@ -1,59 +1,43 @@
-"""The static Space: the folder, its twin of the library, and the page in a real browser with the network cut."""
+"""The static Space: the folder, and its twin of the library."""
 
-import base64
 import hashlib
 import io
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser
 from skimage import data
 
-from benchmarks.browser import ISOLATED, served
-from explain.render import percent
+from benchmarks.browser import served
 from tests.explain import pictures
-from tests.spaces.static_space import ROOT, Bench, assembled
-from tests.ui.tab import Tab, file_of, pixels, shut_out, visit
+from tests.spaces.static_space import ROOT, Bench
 
 PAIR = ("cats_vs_dogs/sgd", "cats_vs_dogs/adam")
-PREPARING = 120_000
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return assembled(tmp_path_factory.mktemp("static") / "space")
+def space(static_folder: Path) -> dict:
+    return json.loads((static_folder / "space.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def space(folder: Path) -> dict:
-    return json.loads((folder / "space.json").read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
-def url(folder: Path) -> Iterator[str]:
-    with served(folder) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def bench(url: str, browser: Browser) -> Iterator[Bench]:
-    page = browser.new_page()
-    yield Bench(page, url)
-    page.close()
+def bench(static_folder: Path, browser: Browser) -> Iterator[Bench]:
+    with served(static_folder) as url:
+        page = browser.new_page()
+        yield Bench(page, url)
+        page.close()
 
 
 # -- The folder ----------------------------------------------------------------------------------------------
 
 
-def test_the_folder_is_what_a_static_space_takes(folder, space):
-    _, front, text = (folder / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+def test_the_folder_is_what_a_static_space_takes(static_folder, space):
+    _, front, text = (static_folder / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     head = yaml.safe_load(front)
     assert (head["sdk"], head["app_file"]) == ("static", "index.html")
     assert head["custom_headers"]["cross-origin-embedder-policy"] == "require-corp"
@@ -62,20 +46,20 @@ def test_the_folder_is_what_a_static_space_takes(folder, space):
     assert len(head["short_description"]) <= 60
     large = [space["runtime"], *space["graphs"], *(run["weights"] for run in space["runs"])]
     for part in large:
-        content = (folder / part["file"]).read_bytes()
+        content = (static_folder / part["file"]).read_bytes()
         assert len(content) == part["bytes"]
         assert hashlib.sha256(content).hexdigest().startswith(Path(part["file"]).name.split(".")[0])
     # A Hub repository takes files up to 10 MB as they are.
-    assert max(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 10e6
-    worker = (folder / "service-worker.js").read_text(encoding="utf-8")
+    assert max(path.stat().st_size for path in static_folder.rglob("*") if path.is_file()) < 10e6
+    worker = (static_folder / "service-worker.js").read_text(encoding="utf-8")
     kept = json.loads(worker[worker.index("= {") + 2 : worker.index("};") + 1])
-    everything = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    everything = {path.relative_to(static_folder).as_posix() for path in static_folder.rglob("*") if path.is_file()}
     assert {*kept["shell"], *kept["large"]} == everything - {"README.md", "index.html", "service-worker.js"} | {"./"}
 
 
-def test_the_viewer_is_the_apps_own(folder):
+def test_the_viewer_is_the_apps_own(static_folder):
     for file in (ROOT / "ui" / "viewer").glob("*.js"):
-        assert (folder / "viewer" / file.name).read_bytes() == file.read_bytes()
+        assert (static_folder / "viewer" / file.name).read_bytes() == file.read_bytes()
 
 
 def test_the_lock_names_no_registry():
@@ -247,206 +231,3 @@ def _same_numbers(here, there, tolerance: float) -> None:
     assert a.shape == b.shape
     assert np.array_equal(np.isnan(a), np.isnan(b))
     assert np.nanmax(np.abs(a - b)) <= tolerance
-
-
-# -- The page ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def visitor(new_context, url) -> Iterator:
-    """Opens the page; whatever a test does there asks no other host and breaks nothing."""
-    tabs: list[tuple[Tab, str]] = []
-
-    def open_tab(address: str = "/", at: str = url, **options) -> Tab:
-        context = new_context(**{"viewport": {"width": 1280, "height": 720}, "reduced_motion": "reduce"} | options)
-        tab = visit(context.new_page(), at + address)
-        context.on("request", lambda request: tab.requests.append(request.url))
-        tabs.append((tab, at))
-        return tab.ready()
-
-    yield open_tab
-    for tab, at in tabs:
-        assert not [error for error in tab.errors if "ERR_INTERNET_DISCONNECTED" not in error]
-        assert tab.hosts == {urlsplit(at).netloc}
-
-
-def _networks(page: Page) -> None:
-    """Wait until both networks are there, and what they need is kept for the next visit."""
-    expect(page.locator("body[data-networks='ready']")).to_be_attached(timeout=PREPARING)
-    page.evaluate("navigator.serviceWorker.ready.then(() => null)")
-
-
-def _give(tab: Tab, name: str, content: bytes) -> None:
-    tab.page.get_by_label("Your photograph").set_input_files(file_of(name, content))
-
-
-@pytest.mark.browser
-def test_without_a_network_after_the_first_visit(folder, visitor, new_context, explainers):
-    with served(folder) as address:
-        tab = visitor(at=address)
-        tab.at("top")
-        _networks(tab.page)
-        assert tab.page.evaluate("crossOriginIsolated") is False
-        tab.page.context.set_offline(True)
-    # The server is gone too. A photograph, the depths, the camera:
-    content = CLOSE["coffee.jpg"]()
-    _give(tab, "mine.jpg", content)
-    tab.ready("mine.jpg")
-    cats = tab.page.get_by_role("group", name="Class").get_by_role("button", name="cat")
-    for explainer in explainers.values():
-        expect(cats).to_contain_text(percent(explainer(content).probabilities[0]))
-    for layer in ("7a", "6d", "6c"):
-        tab.depth.press("ArrowLeft")
-        tab.at(layer)
-    expect(tab.page.get_by_role("group", name="Class")).to_be_visible()
-    _camera(tab)
-    # The next visit, still without one: from what was kept, with the headers that threads need.
-    tab.page.reload()
-    tab.ready()
-    _networks(tab.page)
-    assert tab.page.evaluate("crossOriginIsolated") is True
-    _give(tab, "again.png", EXACT["chelsea.png"]())
-    tab.ready("again.png")
-    tab.button("china").click()
-    tab.ready("china")
-
-
-def _camera(tab: Tab) -> None:
-    tab.page.evaluate("""() => {
-      globalThis.frames = 0;
-      const canvas = document.querySelector(".px-run canvas");
-      let before = canvas.toDataURL();
-      setInterval(() => {
-        const now = canvas.toDataURL();
-        frames += now !== before;
-        before = now;
-        document.body.dataset.moved = frames > 4;
-      }, 40);
-    }""")
-    place = tab.page.locator(".parallax").bounding_box()
-    tab.depth.press("End")
-    tab.at("top")
-    tab.button("Camera").click()
-    tab.ready("camera")
-    expect(tab.page.get_by_text("frames a second")).to_be_visible()
-    expect(tab.page.locator("body[data-moved='true']")).to_be_attached()
-    # Nothing has moved for it.
-    assert tab.page.locator(".parallax").bounding_box() == place
-    expect(tab.page.get_by_text("no SE gates at top").first).to_be_visible()
-    # Another depth, another graph; the channels follow.
-    tab.depth.press("Home")
-    tab.at("stem")
-    expect(tab.page.get_by_role("list", name="Channels of the Adam run").get_by_role("button").first).to_be_visible()
-    tab.button("Keep this frame").click()
-    expect(tab.button("Camera")).to_have_attribute("aria-pressed", "false")
-    expect(tab.button("Keep this frame")).to_be_hidden()
-    expect(tab.page.locator(".parallax[aria-busy='false']")).to_be_visible()
-    tab.depth.press("End")
-    tab.at("top")
-    expect(tab.page.get_by_role("list", name="Channels of the SGD run").get_by_role("button").first).to_be_visible()
-
-
-@pytest.mark.browser
-def test_what_a_server_in_trouble_gives_instead_is_told_and_never_kept(folder, space, new_context):
-    with served(folder) as address:
-        page = new_context(reduced_motion="reduce").new_page()
-        page.route("**/space.json", lambda route: route.fulfill(status=503))
-        tab = visit(page, address)
-        expect(tab.alert).to_have_text("The page could not be fetched whole: check the connection and reload it.")
-        expect(page.locator(".parallax[aria-busy='false']")).to_be_visible()
-        page.unroute("**/space.json")
-        page.route("**/*.weights", lambda route: route.fulfill(body="<p>Come again later"))
-        page.goto(address)
-        expect(tab.alert).to_contain_text("The two networks could not be fetched", timeout=PREPARING)
-        expect(page.locator(".now")).to_have_text("")
-        page.unroute("**/*.weights")
-        # Nor does it help to have been kept.
-        kept = "([store, file]) => caches.open(store).then((store) => store.put(file, new Response('<p>')))"
-        page.evaluate(kept, ["parallax / large", space["graphs"][0]["file"]])
-        _give(tab, "mine.png", EXACT["chelsea.png"]())
-        tab.page.locator("[aria-label^='mine.png as the network']").wait_for(timeout=PREPARING)
-
-
-@pytest.mark.browser
-def test_dropped_and_pasted_photographs_the_address_and_the_way_back_for_everybody(folder, visitor):
-    with served(folder, ISOLATED) as address:
-        tab = visitor("/?photo=coffee#layer=5c&class=dog&show=signed", at=address, bypass_csp=True)
-        tab.ready("coffee")
-        tab.at("5c")
-        # Threads, where headers allow them.
-        assert tab.page.evaluate("crossOriginIsolated") is True
-        assert tab.page.evaluate("import('/crew.js').then(({ threadsFor }) => threadsFor(1))") >= 1
-        assert tab.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
-        for kind in ("drop", "paste"):
-            tab.page.evaluate(
-                """async ([kind, content]) => {
-                  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
-                  const all = new DataTransfer();
-                  all.items.add(new File([bytes], `${kind}.png`));
-                  const Kind = kind === "drop" ? DragEvent : ClipboardEvent;
-                  document.dispatchEvent(new Kind(kind, { dataTransfer: all, clipboardData: all }));
-                }""",
-                [kind, base64.b64encode(EXACT["chelsea.png"]()).decode()],
-            )
-            # Until the networks are there the sample stands.
-            tab.page.locator(f"[aria-label^='{kind}.png as the network']").wait_for(timeout=PREPARING)
-        expect(tab.page).to_have_url(re.compile(r"/#layer=5c&class=dog&show=signed"))
-        tab.button("china").click()
-        tab.ready("china")
-        expect(tab.page).to_have_url(re.compile(r"\?photo=china#"))
-        # One step back for each photograph that can be had again: of one's own that is the last.
-        for step, photograph in (
-            ("back", "paste.png"),
-            ("back", "coffee"),
-            ("forward", "paste.png"),
-            ("forward", "china"),
-        ):
-            tab.page.evaluate(f"history.{step}()")
-            tab.ready(photograph)
-        _nobody_is_shut_out(tab)
-        _files_that_are_no_photographs(tab)
-
-
-def _nobody_is_shut_out(tab: Tab) -> None:
-    """What axe finds in both themes, on a screen and on a phone."""
-    for width, height in ((1280, 720), (390, 844)):
-        tab.page.set_viewport_size({"width": width, "height": height})
-        for scheme in ("light", "dark"):
-            tab.page.emulate_media(color_scheme=scheme)
-            expect(tab.page.locator(".parallax")).to_have_attribute("data-theme", scheme)
-            assert shut_out(tab.page) == [], (width, scheme)
-            expect(tab.page.get_by_text("no photograph leaves this device")).to_be_visible()
-
-
-def _places(tab: Tab) -> list:
-    """Where a run's evidence stands in windows of several sizes."""
-    found = []
-    for width, height in ((1280, 720), (900, 720), (390, 844)):
-        tab.page.set_viewport_size({"width": width, "height": height})
-        found.append(tab.evidence("Adam").bounding_box())
-    return found
-
-
-def _files_that_are_no_photographs(tab: Tab) -> None:
-    _give(tab, "good.png", EXACT["chelsea.png"]())
-    tab.ready("good.png")
-    before = pixels(tab.evidence("Adam"))
-    bad = {name: make() for name, make in pictures.BAD.items()} | {"phone.heic": pictures.ODD["phone.heic"]()}
-    for name, content in bad.items():
-        _give(tab, name, content)
-        expect(tab.alert).to_contain_text(f'"{name}"')
-        said = tab.alert.inner_text()
-        assert said.endswith(".") and said.count(". ") == 0
-        assert np.array_equal(pixels(tab.evidence("Adam")), before)
-    places = _places(tab)
-    _give(tab, f"{'long' * 20}.jpg", pictures.BAD["text.jpg"]())
-    expect(tab.alert).to_contain_text("longlong")
-    # Said over the page, it moves nothing.
-    assert _places(tab) == places
-    _give(tab, "<img src=x onerror=alert(1)>.jpg", pictures.BAD["text.jpg"]())
-    expect(tab.alert).to_contain_text('"<img src=x onerror=alert(1)>.jpg" cannot be read')
-    for name in ("panorama.jpg", "cmyk.jpg", "animation.gif"):
-        _give(tab, name, pictures.ODD[name]())
-        tab.ready(name)
-        expect(tab.page.locator(".message")).to_have_text("")
-    assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
