@@ -254,7 +254,8 @@ def _sources(layer: Any) -> Iterator[Any]:
 def _rows_kept(layer: Any, cells: int) -> range:
     """Which of so many rows `x[:, 2:-2]` keeps."""
     key = layer._inbound_nodes[0].arguments.args[1]
-    key = key if isinstance(key, tuple) else (key,)
+    # In a model that was read from a file it is a list.
+    key = tuple(key) if isinstance(key, tuple | list) else (key,)
     if Ellipsis in key:
         at = key.index(Ellipsis)
         key = (*key[:at], *[slice(None)] * (5 - len(key)), *key[at + 1 :])

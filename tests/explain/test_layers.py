@@ -289,6 +289,7 @@ def test_a_cell_is_where_its_gradient_lies_behind_layers_that_resize(steps):
         x = step(x)
     model = keras.Model(image, x)
     layer = next(one for one in layers_of(model) if one.keras_name == "last")
+    assert layer in layers_of(keras.models.model_from_json(model.to_json()))
     picture = tf.ones((1, 128, 128, 3))
     for row, column in ((20, 24), (36, 40)):
         # Of two neighbours one may lie as far before its place as the other behind it.
