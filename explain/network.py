@@ -51,8 +51,8 @@ def network_of(model: Any, output: str | None = None) -> Network:
         output: the name of the output to explain, for models with several.
 
     Raises:
-        LayerError: if the model is subclassed, was never built, does not take one square colour picture, or does not
-            end in one row of numbers for each picture.
+        LayerError: if the model is subclassed, was never built, does not take one square colour picture, does not end
+            in one row of numbers for each picture, or would mix up other numbers of pictures than one.
     """
     import keras
 
@@ -71,6 +71,11 @@ def network_of(model: Any, output: str | None = None) -> Network:
     logits, explains = _logits(flat, end)
     if len(logits.shape) != 2:
         raise LayerError(f"{model.name} ends in an output of shape {tuple(logits.shape)}, not in one row of logits.")
+    if logits.shape[0] is not None:
+        raise LayerError(
+            f"{model.name} reshapes to {logits.shape[0]} pictures at once, and would mix up any other number: write -1 "
+            "for theirs."
+        )
     units = int(logits.shape[-1])
     if _are_probabilities(end):
         squash = _squash(end) or "none"

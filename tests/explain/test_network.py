@@ -268,6 +268,15 @@ def test_a_model_for_so_many_pictures_at_once_takes_one_and_many(count):
     assert np.allclose(found.logits, model(pictures)[0], rtol=1e-4)
 
 
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_model_that_would_mix_up_another_number_of_pictures_is_refused(count):
+    image = keras.Input(batch_shape=(count, 32, 32, 3))
+    rows = keras.ops.reshape(keras.layers.Conv2D(3, 3, activation="relu")(image), (count, -1, 3))
+    model = keras.Model(image, keras.layers.Dense(2)(keras.ops.mean(rows, axis=1)))
+    with pytest.raises(LayerError, match=f"reshapes to {count} pictures at once"):
+        network_of(model)
+
+
 class Unnamed(keras.layers.Layer):
     """A layer that Keras cannot make again."""
 
