@@ -11,12 +11,12 @@ from tests.ui.conftest import browser_type_launch_args, visitor  # noqa: F401
 
 
 @pytest.fixture(scope="session")
-def gradio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
-    """A running Space that asks no other machine for anything and never says more than it should."""
-    with running(tmp_path_factory.mktemp("gradio")) as space:
-        yield space
-        assert space.asked == []
-        log = space.log.read_text(errors="replace")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
+    """A running Gradio Space that asks no other machine for anything and never says more than it should."""
+    with running(tmp_path_factory.mktemp("gradio")) as one:
+        yield one
+        assert one.asked == []
+        log = one.log.read_text(errors="replace")
         # Gradio itself logs who asks for a file that nobody uploaded.
         assert log.count("Traceback") == log.count("gradio.exceptions.InvalidPathError:")
 

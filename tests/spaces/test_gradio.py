@@ -35,11 +35,6 @@ LAYERS = "stem 1a 2a 2b 3a 3b 4a 4b 4c 5a 5b 5c 6a 6b 6c 6d 7a top".split()
 
 
 @pytest.fixture(scope="module")
-def space(gradio: Space) -> Space:
-    return gradio
-
-
-@pytest.fixture(scope="module")
 def client(space: Space) -> Client:
     downloads = space.files.parent / "downloads"
     patient = {"timeout": 60}

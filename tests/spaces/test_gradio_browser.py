@@ -24,11 +24,6 @@ SIZES = {"a projector": (1280, 720), "a large one": (1920, 1080), "a phone": (39
 PAPER = {"light": "rgb(251, 251, 249)", "dark": "rgb(17, 19, 22)"}
 
 
-@pytest.fixture(scope="module")
-def space(gradio: Space) -> Space:
-    return gradio
-
-
 @pytest.fixture
 def look(space: Space, visitor: Callable) -> Iterator[Callable[..., Tab]]:
     """Opens the page; whatever a test does there asks no other host and breaks nothing."""
