@@ -26,9 +26,14 @@ function ask(change, said = "") {
 }
 
 /** Gradio waits for ever where there is no connection. */
-function put(question) {
-  if (navigator.onLine) trigger("submit", question);
+async function put(question) {
+  if (await connected()) trigger("submit", question);
   else failed(OFFLINE);
+}
+
+/** A server on this machine needs no network. */
+async function connected() {
+  return navigator.onLine || fetch(globalThis.location.href, { method: "HEAD" }).then(() => true, () => false);
 }
 
 function answered() {
@@ -197,7 +202,7 @@ new MutationObserver(() => {
 
 watch("value", answered);
 document.addEventListener("parallax:failed", () => failed(TROUBLE));
-globalThis.addEventListener("offline", () => failed(OFFLINE));
+globalThis.addEventListener("offline", async () => (await connected()) || failed(OFFLINE));
 choose(pair);
 show(props.value, on);
 if (pair.length) {
