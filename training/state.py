@@ -29,14 +29,15 @@ def last(out: Path) -> int:
 
 def clear(out: Path) -> None:
     """Remove every state, and the history that is none yet."""
-    (out / SO_FAR).unlink(missing_ok=True)
     for file in out.glob("state-*.weights.h5"):
         file.unlink()
+    (out / SO_FAR).unlink(missing_ok=True)
 
 
 def finish(out: Path) -> None:
     """Give the history its name, and remove every state: the training is done and its card written."""
-    (out / SO_FAR).replace(out / "history.csv")
+    if (out / SO_FAR).is_file():
+        (out / SO_FAR).replace(out / "history.csv")
     clear(out)
 
 
@@ -126,7 +127,8 @@ def read_history(out: Path, epochs: int) -> list[dict[str, float]]:
     """
     if not epochs:
         return []
-    file = out / SO_FAR
+    # A kill in the last moment leaves it under its last name.
+    file = out / (SO_FAR if (out / SO_FAR).is_file() else "history.csv")
     try:
         with file.open(newline="") as rows:
             table = csv.DictReader(rows)

@@ -115,13 +115,16 @@ def test_a_process_killed_while_it_writes_a_state_loses_only_that_epoch(training
 
 def test_a_training_stopped_after_its_last_epoch_ends_with_its_own_weights(training, whole, monkeypatch):
     def stop(*_):
+        assert state.last(training.out) == EPOCHS
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "card_of", stop)
-        with pytest.raises(KeyboardInterrupt):
-            training()
-    assert state.last(training.out) == EPOCHS
+    # Before its card, and between its last file and the end of its states.
+    for resume, last in ((False, (loop, "card_of")), (True, (state, "clear"))):
+        with monkeypatch.context() as patch:
+            patch.setattr(*last, stop)
+            with pytest.raises(KeyboardInterrupt):
+                training(resume=resume)
+        assert len(training.history) == EPOCHS
     training.batches.clear()
     training(resume=True)
     assert not training.batches

@@ -64,11 +64,12 @@ def test_a_damaged_state_is_one_sentence(model, tmp_path):
 
 @pytest.mark.parametrize("content", [None, "", "epoch,loss\n1,0.5\n", "no\x00sense"])
 def test_a_history_that_lacks_an_epoch_is_one_sentence(tmp_path, content):
-    if content is not None:
-        (tmp_path / state.SO_FAR).write_text(content)
-    assert state.read_history(tmp_path, 0) == []
-    with pytest.raises(TrainingError, match=f"{state.SO_FAR} is missing or damaged"):
-        state.read_history(tmp_path, 1)
+    for name in ("history.csv", state.SO_FAR):
+        if content is not None:
+            (tmp_path / name).write_text(content)
+        assert state.read_history(tmp_path, 0) == []
+        with pytest.raises(TrainingError, match=f"{'history.csv' if content is None else name} is missing or damaged"):
+            state.read_history(tmp_path, 1)
 
 
 def test_only_what_is_named_as_a_state_is_one(tmp_path):
