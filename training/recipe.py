@@ -134,7 +134,7 @@ class Recipe:
     Attributes:
         task: its name.
         labels: class names, or none for those of the data; two labels and one unit mean (negative, positive).
-        classes: how many the study's own data has, where `labels` names none.
+        classes: how many the study's own data has, where `labels` names none; 0: any data are its own.
         units: number of logits.
         architecture: a network of `keras.applications`.
         input_size: side of the square that the network sees, in pixels.

@@ -129,7 +129,7 @@ def comparable(recipe: Recipe, found: Sequence[Result]) -> list[Result]:
     """The runs that tell the study's own classes apart: one on a few of them, a dry run, is better for that alone."""
     if recipe.labels:
         return [one for one in found if one.card.labels == recipe.labels]
-    return [one for one in found if len(one.card.labels) == recipe.classes]
+    return [one for one in found if recipe.classes in (0, len(one.card.labels))]
 
 
 def write(recipe: Recipe, checkpoints: Path, studies: Path) -> Path:

@@ -195,7 +195,10 @@ def test_a_dry_run_on_other_classes_is_told_and_never_the_best(recipe, places, m
     assert re.search(r"ours: .*0\.9000.* by adam", capsys.readouterr().out)
 
 
-@pytest.mark.parametrize(("classes", "ours"), [(2, "validation accuracy 0.9000"), (3, "nothing on its own classes")])
+@pytest.mark.parametrize(
+    ("classes", "ours"),
+    [(0, "validation accuracy 0.9000"), (2, "validation accuracy 0.9000"), (3, "nothing on its own classes")],
+)
 def test_where_any_classes_will_do_their_number_says_whose_they_are(recipe, places, monkeypatch, capsys, classes, ours):
     its_own = replace(recipe, labels=(), classes=classes)
     monkeypatch.setattr(recipes, "find", lambda task: its_own)
