@@ -80,8 +80,7 @@ def _take_file(turn: int) -> None:
     file = st.session_state.get(f"guest_file_{turn}")
     # The browser may report the field of the last model once more after that has gone.
     if file is not None and turn == st.session_state["guest_turn"]:
-        arrival = guests.Arrival(guests.from_file, uploads.take(file), file.name)
-        st.session_state["brought"] = (file.name, arrival)
+        _begin(file.name, guests.from_file, uploads.take(file), file.name)
         # Another field, an empty one.
         st.session_state["guest_turn"] = turn + 1
 
@@ -90,7 +89,13 @@ def _take_name(turn: int) -> None:
     name = st.session_state.get(f"guest_hub_{turn}", "").strip()
     if name:
         source = name if name.startswith("hf://") else f"hf://{name}"
-        st.session_state["brought"] = (source, guests.Arrival(guests.from_hub, source))
+        _begin(source, guests.from_hub, source)
+
+
+def _begin(source: str, take: Any, *what: Any) -> None:
+    # Written over, another that is on its way would be kept until the page has run.
+    st.session_state.pop("brought", None)
+    st.session_state["brought"] = (source, guests.Arrival(take, *what))
 
 
 def _take_in(place: Any, source: str, arrival: guests.Arrival) -> tuple[str, tuple[str, ...]]:

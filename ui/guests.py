@@ -5,8 +5,9 @@ import re
 import tempfile
 import threading
 import uuid
+import weakref
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -52,6 +53,8 @@ class GuestError(Exception):
 class Arrival:
     """A model on its way in, in a thread of its own: a click ends the run of the page that waits for it.
 
+    Once nobody holds this any more, as when its visitor brings another, it goes no further.
+
     Args:
         take: `from_file` or `from_hub`; it and `what` it takes, but for the progress.
     """
@@ -59,7 +62,20 @@ class Arrival:
     def __init__(self, take: Callable[..., tuple[str, runs.Guest]], *what: Any) -> None:
         self._told = (0.0, "")
         self._found: Future[tuple[str, runs.Guest]] = Future()
-        threading.Thread(target=self._take, args=(take, *what), name="guest", daemon=True).start()
+        mine, found = weakref.ref(self), self._found
+
+        def tell(done: float, doing: str) -> None:
+            if (arrival := mine()) is None:
+                raise CancelledError
+            arrival._told = (done, doing)
+
+        def work() -> None:
+            try:
+                found.set_result(take(*what, tell))
+            except BaseException as error:
+                found.set_exception(error)
+
+        threading.Thread(target=work, name="guest", daemon=True).start()
 
     def wait(self, progress: Progress) -> tuple[str, runs.Guest]:
         """What `take` returns or raises; what `progress` raises ends the wait, and another may follow."""
@@ -67,15 +83,6 @@ class Arrival:
             progress(*self._told)
             wait([self._found], SAY_SECONDS)
         return self._found.result()
-
-    def _take(self, take: Callable[..., tuple[str, runs.Guest]], *what: Any) -> None:
-        try:
-            self._found.set_result(take(*what, self._tell))
-        except BaseException as error:
-            self._found.set_exception(error)
-
-    def _tell(self, done: float, doing: str) -> None:
-        self._told = (done, doing)
 
 
 def from_file(content: bytes, file: str, progress: Progress) -> tuple[str, runs.Guest]:

@@ -130,6 +130,40 @@ def test_a_click_while_a_model_is_prepared_loses_nothing_and_begins_nothing_anew
     assert "brought" not in app.session_state
 
 
+def test_a_model_that_is_brought_instead_of_another_does_not_wait_for_it(monkeypatch):
+    begun, replaced, threads, further = threading.Event(), threading.Event(), [], []
+
+    def take(name, say):
+        threads.append(threading.current_thread())
+        say(0.0, "Begun")
+        if name == "hf://a/first":
+            begun.set()
+            assert replaced.wait(60)
+            say(0.1, "Checking")
+            further.append(name)
+        replaced.set()
+        threads[0].join(60)
+        raise guests.GuestError("It is no model.")
+
+    def click(*_, **__):
+        assert begun.wait(60)
+        if len(threads) == 1:
+            st.stop()
+
+    def page() -> None:
+        from ui import bring
+
+        bring.offer()
+
+    monkeypatch.setattr(guests, "from_hub", take)
+    monkeypatch.setattr(DeltaGenerator, "progress", click)
+    app = AppTest.from_function(page, default_timeout=120).run()
+    for name in ("a/first", "a/second"):
+        app.text_input[0].set_value(name).run()
+    assert told(app) == "hf://a/second is not shown. It is no model."
+    assert not further
+
+
 def test_a_field_that_is_reported_once_more_brings_nothing():
     def page() -> None:
         import streamlit as st
