@@ -283,13 +283,9 @@ def _manifest(
     seconds: float,
 ) -> dict[str, Any]:
     first = next(iter(found.values()))
+    width, height = picture.info["full_size"]
     return {
-        "image": {
-            "name": path.name,
-            "sha256": sha256(path),
-            "width": picture.width,
-            "height": picture.height,
-        },
+        "image": {"name": path.name, "sha256": sha256(path), "width": width, "height": height},
         "models": {
             name: {
                 "sha256": run.card.sha256,

@@ -38,6 +38,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_ACROSS = tuple(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
 
 
 def read(source: Any) -> Image.Image:
@@ -55,6 +56,9 @@ def read(source: Any) -> Image.Image:
     At most 40 megapixels are decoded, and no side over 65,535 pixels. A large JPEG comes at 1/2, 1/4 or 1/8
     of its size, with at least 1,200 pixels on its short side; so it may have more than 40 megapixels itself.
 
+    Of a file's notes the photograph has none, so that to read it again turns and converts nothing twice; its
+    `info["full_size"]` is the width and height of the upright picture before it came smaller.
+
     Raises PhotoError, and nothing else, for whatever cannot be read.
     """
     name = _name(source)
@@ -63,10 +67,9 @@ def read(source: Any) -> Image.Image:
             return _photograph(_from_array(source, name))
         if isinstance(source, Image.Image):
             _check_size(source.size, name)
-            photo = _photograph(source)
-            return photo.copy() if photo is source else photo
+            return _photograph(source)
         with _opened(source, name) as file:
-            return _photograph(_from_file(file, name))
+            return _photograph(*_from_file(file, name))
     except PhotoError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -155,7 +158,9 @@ def _opened(source: Any, name: str) -> Any:
     return file
 
 
-def _from_file(file: Any, name: str) -> Image.Image:
+def _from_file(file: Any, name: str) -> tuple[Image.Image, tuple[int, int] | None]:
+    """A picture that is not decoded yet, and the size of it that is in the file, where it comes smaller."""
+    full_size = None
     try:
         image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError as error:
@@ -164,9 +169,10 @@ def _from_file(file: Any, name: str) -> Image.Image:
             raise PhotoError(f"{name} cannot be read as a picture: choose a {_KINDS} file.") from error
     # A progressive JPEG is held whole, whatever the scale that it is decoded at.
     if isinstance(image, JpegImagePlugin.JpegImageFile) and not image.info.get("progressive"):
+        full_size = image.size
         image.draft(None, (DRAFT_SIDE, DRAFT_SIDE))
     _check_size(image.size, name)
-    return image
+    return image, full_size
 
 
 def _heic(file: Any, name: str) -> Image.Image | None:
@@ -211,9 +217,11 @@ def _check_size(size: tuple[int, int], name: str) -> None:
         )
 
 
-def _photograph(image: Image.Image) -> Image.Image:
-    """Turn an image of any mode into upright sRGB."""
+def _photograph(image: Image.Image, full_size: tuple[int, int] | None = None) -> Image.Image:
+    """Turn an image of any mode into upright sRGB, another image than that."""
+    source = image
     image.load()
+    width, height = full_size or image.size
     profile = image.info.get("icc_profile")
     turn = _orientation(image)
     image = _eight_bits(image)
@@ -221,7 +229,12 @@ def _photograph(image: Image.Image) -> Image.Image:
     photo = _srgb(image.convert("RGB") if alpha else image, profile)
     if alpha:
         photo = Image.composite(photo, Image.new("RGB", photo.size, (GREY, GREY, GREY)), alpha)
-    return photo.transpose(turn) if turn is not None else photo
+    if turn is not None:
+        photo = photo.transpose(turn)
+    elif photo is source:
+        photo = photo.copy()
+    photo.info = {"full_size": (height, width) if turn in _ACROSS else (width, height)}
+    return photo
 
 
 def _orientation(image: Image.Image) -> Image.Transpose | None:

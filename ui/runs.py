@@ -193,8 +193,7 @@ def read(content: bytes, name: str) -> Image.Image:
     """
     file = io.BytesIO(content)
     file.name = name
-    # Without the file's notes: turned upright already, it must not be turned again by its EXIF.
-    return Image.fromarray(np.asarray(photo.read(file)))
+    return photo.read(file)
 
 
 def seen(picture: Image.Image, name: str) -> np.ndarray:

@@ -61,7 +61,8 @@ def early(photograph: Photograph, run: str) -> Shown:
         PhotoError: if it cannot be read.
     """
     picture = runs.read(photograph.content, photograph.name)
-    return Shown(preview(photograph.name, picture.size, runs.seen(picture, run), runs.source_size(run)), b"")
+    size, seen = picture.info["full_size"], runs.seen(picture, run)
+    return Shown(preview(photograph.name, size, seen, runs.source_size(run)), b"")
 
 
 def explained(
@@ -99,5 +100,5 @@ def _made(photograph: Photograph, names: list[str], method: str, also: str) -> S
     picture = runs.read(photograph.content, photograph.name)
     found = runs.explain(picture, names, method=method, also=also)
     titles = {run: runs.title(run) for run in names}
-    sent = payload(photograph.name, picture.size, found, titles, runs.source_size(names[0]))
+    sent = payload(photograph.name, picture.info["full_size"], found, titles, runs.source_size(names[0]))
     return Shown(sent, numbers(found))

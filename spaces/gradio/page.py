@@ -96,7 +96,7 @@ def _look(question: Question) -> Iterator[dict[str, Any]]:
         yield {"numbers": base64.b64encode(numbers(found)).decode()}
         return
     titles = {name: runs.title(name) for name in fit}
-    shown = payload(question.name, picture.size, found, titles, runs.source_size(fit[0]))
+    shown = payload(question.name, picture.info["full_size"], found, titles, runs.source_size(fit[0]))
     yield _answer(shown, question.sample, "") | {"said": sentences}
 
 
@@ -126,7 +126,7 @@ def _understood(asked: Any) -> Question:
 def _preview(question: Question) -> Payload:
     picture = runs.read(question.content, question.name)
     first = question.names[0]
-    return preview(question.name, picture.size, runs.seen(picture, first), runs.source_size(first))
+    return preview(question.name, picture.info["full_size"], runs.seen(picture, first), runs.source_size(first))
 
 
 def _answer(shown: Payload, sample: str, busy: str) -> dict[str, Any]:

@@ -131,6 +131,13 @@ def test_exif_orientation_is_honoured(orientation, kind):
     assert np.array_equal(pixels(photo.read(Image.open(io.BytesIO(data)))), upright)
 
 
+def test_a_photograph_that_is_read_again_is_neither_turned_nor_converted_again():
+    data = encoded(photograph(9, 5), "PNG", exif=exif_of(6), icc_profile=pictures.display_p3())
+    read = photo.read(data)
+    assert np.array_equal(pixels(photo.read(read)), pixels(read))
+    assert read.info == {"full_size": (5, 9)}
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "HEIF", "AVIF"])
 def test_exif_orientation_in_lossy_files(kind):
     options = {"quality": 95, "subsampling": "4:4:4"} if kind != "HEIF" else {"quality": 95}
@@ -273,7 +280,8 @@ def test_a_panorama_at_the_limit_opens():
 
 def test_a_large_jpeg_is_decoded_smaller():
     large = Image.new("RGB", (9_000, 5_000), (200, 100, 50))
-    assert photo.read(encoded(large, "JPEG")).size == (2_250, 1_250)
+    read = photo.read(encoded(large, "JPEG", exif=exif_of(6)))
+    assert (read.size, read.info["full_size"]) == ((1_250, 2_250), (5_000, 9_000))
     with pytest.raises(PhotoError, match="too large"):
         photo.read(encoded(large, "JPEG", progressive=True))
     assert photo.read(encoded(Image.new("RGB", (2_000, 1_500)), "JPEG")).size == (2_000, 1_500)

@@ -256,3 +256,10 @@ def _said(app) -> list[str]:
     """What stands in the place for messages."""
     bodies = [element.proto.body for element in app.get("html")]
     return [found[1] for body in bodies if (found := re.search(r'class="parallax-message\b.*?>(.*)</p>', body))]
+
+
+def test_a_large_photograph_is_said_to_be_as_large_as_its_file():
+    file = io.BytesIO()
+    Image.new("RGB", (2600, 2400)).save(file, "JPEG")
+    told = shown.early(Photograph("large.jpg", "", file.getvalue()), "cats_vs_dogs/sgd").payload.meta["photo"]
+    assert (told["width"], told["height"]) == (2600, 2400)

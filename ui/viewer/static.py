@@ -213,7 +213,7 @@ def _samples(folder: Path, loaded: Mapping[str, models.Run]) -> list[dict[str, A
         picture = photo.read(sample.path)
         found = {name: one(picture, targets=one.labels, keep=True) for name, one in explainers.items()}
         file = f"samples/{number}"
-        _write(folder / file, payload(sample.label, picture.size, found, names, card.view["source_size"]))
+        _write(folder / file, payload(sample.label, picture.info["full_size"], found, names, card.view["source_size"]))
         about = {"id": sample.id, "label": sample.label, "file": file}
         shown.append(about | {"thumbnail": base64.b64encode(thumbnail).decode()})
     if not shown:
