@@ -129,7 +129,8 @@ def eigen_cam(A: np.ndarray, G: np.ndarray) -> np.ndarray:
     """Eigen-CAM: M_ij = sum_k A_ijk v_k with v the first right singular vector of A as a Z x C matrix.
 
     Muhammad and Yeasin, Eigen-CAM: Class Activation Map using Principal Components (2020, arXiv:2008.00299). As in
-    the paper A is not centred. G plays no part: one map for every target, in units of the activations.
+    the paper, and other than in pytorch-grad-cam, A is not centred. G plays no part: one map for every target, in units
+    of the activations.
 
     A singular vector has no sign of its own; this one is turned so that the cells of the map sum to 0 or more.
     """
@@ -142,7 +143,8 @@ def eigen_grad_cam(A: np.ndarray, G: np.ndarray) -> np.ndarray:
     """EigenGrad-CAM: M_ij = sum_k A_ijk G_ijk v_k with v the first right singular vector of A * G as a Z x C matrix.
     In units of the logit.
 
-    Gildenblat et al., pytorch-grad-cam (2021); there is no paper. Not centred, like Eigen-CAM.
+    Gildenblat et al., pytorch-grad-cam (2021), where A * G is centred over the cells; there is no paper. Not centred
+    here, like Eigen-CAM.
 
     The singular vector is turned so that sum_k v_k >= 0. The map then goes with HiResCAM's (their product, summed
     over the cells, is never negative) and changes its sign when the logit does.
