@@ -44,3 +44,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(checks, name)
     raise AttributeError(f"module 'explain' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    # What is imported late is offered and described all the same.
+    return sorted({*globals(), *__all__})

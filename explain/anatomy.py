@@ -3,7 +3,7 @@
 The parts are the model's own layers, found by Keras' names, run once more on what entered the block.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from explain.errors import LayerError
 from explain.layers import Layer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MBConv:
     """One MBConv or Fused-MBConv block and one photograph; None for parts that the block does not have.
 
@@ -36,22 +36,22 @@ class MBConv:
         residual_score: activation x gradient over what passed by, in units of the logit; 0 where there is no residual.
         projected_score: the same over the projection.
         contributions: (C_out,) float32, activation x gradient of each channel of the output, summed over the cells,
-            signed, in units of the logit. To first order, the logit's change were the channel zero (Shrikumar et al.
-            2017, equation 1). Their sum is `residual_score + projected_score`.
+            signed, in units of the logit. To first order, what the logit would lose were the channel zero (gradient x
+            input, Shrikumar et al. 2016, arXiv:1605.01713). Their sum is `residual_score + projected_score`.
     """
 
     layer: Layer
     target: str
-    entered: np.ndarray
-    expanded: np.ndarray | None
-    depthwise: np.ndarray | None
-    gates: np.ndarray | None
-    projected: np.ndarray
-    output: np.ndarray
+    entered: np.ndarray = field(repr=False)
+    expanded: np.ndarray | None = field(repr=False)
+    depthwise: np.ndarray | None = field(repr=False)
+    gates: np.ndarray | None = field(repr=False)
+    projected: np.ndarray = field(repr=False)
+    output: np.ndarray = field(repr=False)
     residual_share: float
     residual_score: float
     projected_score: float
-    contributions: np.ndarray
+    contributions: np.ndarray = field(repr=False)
 
     @property
     def shares(self) -> np.ndarray:

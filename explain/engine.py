@@ -17,7 +17,7 @@ from explain.network import Network
 ENGINES = ("auto", "openvino", "tensorflow")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pass:
     """B photographs, T targets each, U units of the layer that gives the logits, all float32.
 
@@ -28,10 +28,10 @@ class Pass:
     """
 
     logits: np.ndarray
-    activations: dict[str, np.ndarray]
-    gradients: dict[str, np.ndarray]
-    gates: dict[str, np.ndarray] = field(default_factory=dict)
-    maps: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    activations: dict[str, np.ndarray] = field(repr=False)
+    gradients: dict[str, np.ndarray] = field(repr=False)
+    gates: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    maps: dict[str, dict[str, np.ndarray]] = field(default_factory=dict, repr=False)
 
 
 class Engine(Protocol):

@@ -48,6 +48,13 @@ class Explainer:
         graphs: where compiled graphs, and with them the model's weights, are kept for the next process; by default the
             folder that `PARALLAX_GRAPHS` names, or the user's own (`explain.compiled.folder`).
 
+    Attributes:
+        labels: the C class names.
+        layers: the explained layers, from the input to the head, with where their cells look (`explain.layers.Layer`).
+        size: side of the square that the network sees, in pixels.
+        engine: the engine that runs, `openvino` or `tensorflow`.
+        explains: what maps are evidence for, `logits`, or `outputs` of a model whose last function cannot be undone.
+
     Raises:
         LayerError: if the model has no graph that can be followed, or no such layer.
         EngineError: if the engine asked for cannot run this model, or there is not one thread for it.
@@ -163,15 +170,24 @@ class Explainer:
         Explanations come one after the other while later photographs are still to be read, so that memory stays
         bounded however many there are. Many photographs go through the engine side by side, where it can.
 
+        Args:
+            pictures: as for a call, in any number; with targets, their list is made first.
+            targets: for each photograph a label or its number, several of them, or None for its likeliest class.
+            methods: as for a call.
+            keep: as for a call.
+
         Raises:
             TargetError: if there is not one list of targets for each photograph.
         """
         pictures, methods = photo.each(pictures), _several(methods)
         if targets is None:
             return self._batch(((picture, None) for picture in pictures), methods, keep)
-        pictures, wanted = list(pictures), list(targets)
+        pictures, wanted = list(pictures), list(_alone(targets))
         if len(wanted) != len(pictures):
-            raise TargetError(f"There are {len(pictures)} photographs but {len(wanted)} lists of targets.")
+            raise TargetError(
+                "Each photograph needs targets of its own: "
+                f"photographs {len(pictures)}, lists of targets {len(wanted)}."
+            )
         return self._batch(zip(pictures, wanted, strict=True), methods, keep)
 
     def _batch(self, given: Iterator[tuple[Any, Any]], methods: Sequence[str], keep: bool) -> Iterator[Explanation]:
@@ -321,8 +337,7 @@ class Explainer:
 
     def _numbers(self, targets: Sequence[Target] | Target) -> list[int]:
         """Of one target or of several; a lone name is not the list of its letters."""
-        several = [targets] if isinstance(targets, (str, int, np.integer)) else targets
-        numbers = [self._number(target) for target in several]
+        numbers = [self._number(target) for target in _alone(targets)]
         if not numbers:
             raise TargetError("There is no class to be explained: name one, or give no targets for the likeliest.")
         return numbers
@@ -333,6 +348,11 @@ class Explainer:
         if isinstance(target, (int, np.integer)) and 0 <= target < len(self.labels):
             return int(target)
         raise TargetError.unknown(target, self.labels)
+
+
+def _alone(targets: Any) -> Any:
+    """A lone target in a list of its own."""
+    return [targets] if isinstance(targets, (str, int, np.integer)) else targets
 
 
 def _turned(found: Pass, numbers: Sequence[int]) -> Pass:

@@ -10,7 +10,7 @@ from explain.errors import LayerError
 from explain.layers import Layer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
     """One photograph as one classifier sees it.
 
@@ -21,7 +21,7 @@ class Explanation:
         labels: the C class names.
         layers: the explained layers, from the input to the head.
         targets: the labels that maps were made for, T of them.
-        maps: method -> layer -> (T, H, W) float32, signed, in units of the logit.
+        maps: method -> layer -> (T, H, W) float32, signed; in which units, its formula says, most in the logit's.
         evidence: activations and gradients behind the maps, where they were asked for.
         seconds: what it took, from the picture as the network sees it to the maps.
     """
@@ -36,6 +36,13 @@ class Explanation:
     evidence: Pass | None = None
     seconds: float = 0.0
 
+    def __repr__(self) -> str:
+        # The arrays would fill a screen a thousand times.
+        maps = ", ".join(f"{method} at {len(layers)} layers" for method, layers in self.maps.items()) or "no maps"
+        more = f" and {len(self.targets) - 3} more" if len(self.targets) > 3 else ""
+        targets = ", ".join(self.targets[:3]) + more
+        return f"<Explanation: {self.top} {self.probabilities.max():.4f} of {len(self.labels)}; for {targets}: {maps}>"
+
     @property
     def top(self) -> str:
         """The most probable label."""
@@ -44,7 +51,8 @@ class Explanation:
     def contributions(self, layer: str) -> np.ndarray:
         """What each channel adds to the score: activation x gradient, summed over the cells, (T, C) float32.
 
-        To first order it is the change of the logit if the channel were zero (Shrikumar et al. 2017, eq. 1).
+        To first order it is what the logit would lose were the channel zero (gradient x input, Shrikumar et al. 2016,
+        arXiv:1605.01713).
 
         Raises:
             LayerError: if the explanation was made without `keep=True`, or has no such layer.

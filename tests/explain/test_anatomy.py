@@ -133,6 +133,7 @@ def test_the_depthwise_part_by_hand(models, explainers):
 
 def test_blocks_lack_what_they_do_not_have(explainers):
     first = explainers["V1", "openvino"].anatomy(PICTURE, "1a")
+    assert "array" not in repr(first) and "residual_share" in repr(first)
     assert first.expanded is None
     assert first.depthwise is not None
     fused, last = (explainers["V2", "openvino"].anatomy(PICTURE, block) for block in ("2b", "3b"))

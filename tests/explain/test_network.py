@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+import explain
 from explain import EngineError, Explainer, LayerError, PhotoError, TargetError
 from explain.formulas import FORMULAS
 from explain.methods import DEFAULT
@@ -346,7 +347,7 @@ def test_a_subclass_is_refused_in_one_sentence():
 
 
 def test_a_list_of_targets_too_short_is_an_error(reference):
-    with pytest.raises(TargetError, match="3 photographs but 1 lists of targets"):
+    with pytest.raises(TargetError, match="photographs 3, lists of targets 1"):
         reference[1].batch(PICTURES, targets=[[0]])
 
 
@@ -376,6 +377,20 @@ def test_one_name_is_not_the_list_of_its_letters(reference):
     found = explainer(PICTURES[0], targets="bee", methods="grad_cam")
     assert (found.targets, [*found.maps], [*found.maps["grad_cam"]]) == (("bee",), ["grad_cam"], ["top"])
     assert explainer(PICTURES[0], targets=1).targets == found.targets
+    for lone in ("bee", 1):
+        (found,) = explainer.batch(PICTURES[0], targets=lone)
+        assert found.targets == ("bee",)
+    with pytest.raises(TargetError, match="photographs 3, lists of targets 1"):
+        explainer.batch(PICTURES, targets="bee")
+
+
+def test_an_explanation_is_shown_in_a_line_and_is_one_of_a_set(reference):
+    explainer = Explainer(reference[0], labels=("ant", "bee", "fly"), layers=("stem", "top"))
+    found, again = (explainer(PICTURES[0], targets=("bee", "ant"), keep=True) for _ in range(2))
+    shown = f"<Explanation: {found.top} {found.probabilities.max():.4f} of 3; for bee, ant: hires_cam at 2 layers>"
+    assert repr(found) == shown
+    assert len({found, again}) == 2 and found != again
+    assert len(repr(found.evidence)) < 200
 
 
 @pytest.mark.parametrize(("engine", "method"), [("openvino", "maps"), ("tensorflow", "__call__")])
@@ -434,6 +449,10 @@ def test_a_nested_layer_that_is_called_twice_stays_one(reference):
 def test_what_cannot_be_is_told_before_a_photograph_comes(reference, options, error, sentence):
     with pytest.raises(error, match=sentence):
         Explainer(reference[0], **options)
+
+
+def test_what_is_imported_late_is_offered_too():
+    assert set(explain.__all__) <= set(dir(explain))
 
 
 def test_a_run_is_no_model_but_has_one(reference):
