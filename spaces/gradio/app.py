@@ -123,7 +123,7 @@ if __name__ == "__main__":
         # Gradio would keep photographs in the browser for a list of former runs.
         run_history=False,
         ssr_mode=False,
-        footer_links=[],
+        footer_links=["api"],
         favicon_path=MARK,
         theme=theme(),
         css_paths=HERE / "frame.css",

@@ -7,6 +7,7 @@ const [left, right, message, camera] = [".left", ".right", ".message", ".camera"
 const LOOKING = "Looking at the photograph";
 const TROUBLE = "There was no answer: there may be too many visitors at once, so try again in a moment.";
 const OFFLINE = "There is no connection: try again when it is back.";
+const GONE = "The server does not answer: this page begins anew when it does.";
 
 let turn = 0;
 let waiting = false;
@@ -27,7 +28,8 @@ function ask(change, said = "") {
 
 /** Gradio waits for ever where there is no connection. */
 async function put(question) {
-  if (await connected()) trigger("submit", question);
+  if (gone) failed(GONE);
+  else if (await connected()) trigger("submit", question);
   else failed(OFFLINE);
 }
 
@@ -200,6 +202,14 @@ new MutationObserver(() => {
   if (waiting) busy(place || LOOKING);
 }).observe(block, { childList: true, subtree: true, characterData: true });
 
+// Of a server that is gone Gradio asks nothing more. It says so where nobody sees it, and reloads the page later.
+let gone = false;
+new MutationObserver(() => {
+  gone = document.querySelector(".toast-wrap")?.textContent.includes("Connection to the server was lost") ?? false;
+  if (gone) failed(GONE);
+}).observe(document.body, { childList: true, subtree: true });
+
+part(".program").addEventListener("click", () => document.querySelector("footer .show-api").click());
 watch("value", answered);
 document.addEventListener("parallax:failed", () => failed(TROUBLE));
 globalThis.addEventListener("offline", async () => (await connected()) || failed(OFFLINE));
