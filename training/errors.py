@@ -123,9 +123,9 @@ def per_class(found: Mapping[str, Evaluation], labels: Sequence[str]) -> Iterato
             yield {
                 "run": name,
                 "label": label,
-                "precision": f"{precision:.4f}",
-                "recall": f"{recall:.4f}",
-                "f1": f"{f1:.4f}",
+                "precision": f"{precision:.6f}",
+                "recall": f"{recall:.6f}",
+                "f1": f"{f1:.6f}",
                 "support": int(support),
             }
 
@@ -198,7 +198,7 @@ def _row(index: int, pair: Mapping[str, _Answers]) -> dict[str, Any]:
     }
     for name, one in pair.items():
         row[name] = labels[one.found.predicted[index]]
-        row[f"{name}_probability"] = f"{one.found.probabilities[index].max():.4f}"
+        row[f"{name}_probability"] = f"{one.found.probabilities[index].max():.6f}"
     return row
 
 

@@ -72,9 +72,9 @@ def test_metrics_and_confusion_are_counted_picture_by_picture(analysis, answers)
             right = pairs.count((index, index))
             guessed = sum(guess == index for _, guess in pairs)
             there = sum(truth == index for truth, _ in pairs)
-            assert float(row["precision"]) == pytest.approx(right / guessed if guessed else 0, abs=1e-4)
-            assert float(row["recall"]) == pytest.approx(right / there, abs=1e-4)
-            assert float(row["f1"]) == pytest.approx(2 * right / (guessed + there), abs=1e-4)
+            assert float(row["precision"]) == pytest.approx(right / guessed if guessed else 0, abs=1e-6)
+            assert float(row["recall"]) == pytest.approx(right / there, abs=1e-6)
+            assert float(row["f1"]) == pytest.approx(2 * right / (guessed + there), abs=1e-6)
             assert int(row["support"]) == there
         for row, counts in zip(studies.LABELS, read(analysis / f"confusion-{run}.csv"), strict=True):
             assert counts["label"] == row
@@ -101,7 +101,7 @@ def test_wrong_pictures_come_most_confident_first_and_can_be_found(analysis, ans
         for run in errors.PAIR:
             probabilities = found[run].probabilities[index]
             assert row[run] == studies.LABELS[int(probabilities.argmax())]
-            assert float(row[f"{run}_probability"]) == pytest.approx(probabilities.max(), abs=1e-4)
+            assert float(row[f"{run}_probability"]) == pytest.approx(probabilities.max(), abs=1e-6)
 
 
 def test_runs_part_at_the_layer_where_their_maps_for_the_true_class_agree_least(analysis, answers):

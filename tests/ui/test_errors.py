@@ -98,6 +98,18 @@ def test_a_group_says_of_how_many_pictures_it_shows_the_first():
     ]
 
 
+@pytest.mark.parametrize("task", ["cats_vs_dogs", "cifar10", "food101"])
+def test_measures_of_a_class_are_those_of_the_counts_to_the_digit_that_is_shown(task):
+    meta, _ = errors.contents(task, errors.STUDIES / f"{task}_errors")
+    for place, run in enumerate(meta["runs"]):
+        counts = np.array(run["confusion"])
+        right, guessed, there = counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1)
+        exact = {"precision": right / guessed, "recall": right / there, "f1": 2 * right / (guessed + there)}
+        for key, values in exact.items():
+            told = [f"{100 * one[key][place]:.1f}" for one in meta["classes"]]
+            assert told == [f"{100 * value:.1f}" for value in values]
+
+
 def test_a_class_has_one_name_on_the_whole_page():
     meta, _ = errors.contents("food101", errors.STUDIES / "food101_errors")
     pictures = [picture for group in meta["groups"] for picture in group["pictures"]]
