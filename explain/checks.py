@@ -25,6 +25,8 @@ PIXELS_OFF = 2.0
 stay within 0.3 on any photographs; pixels that are 255 times too large or too small make it 3 or more."""
 WEIGHTS_OFF = 1.0
 """The same for the middle one of all BatchNorms, which trained networks keep within 0.3 even on blurred pictures."""
+NEW = 0.1
+"""Variances of a layer's channels that are less than this part of them apart, and not above 1, were never learned."""
 SATURATED = 60.0
 """Logits of classes that are further apart than this leave no probability but 0 and 1, whatever the photograph."""
 IMAGENET_SPREAD = np.array([0.229, 0.224, 0.225])
@@ -146,6 +148,12 @@ def _is_untouched(norm: Any) -> bool:
     return all((np.asarray(w) == begun[name]).all() for name, w in weights.items() if w is not None)
 
 
+def _is_new(norm: Any) -> bool:
+    """Whether the variances are the 1 that they began with, or on their way down from it, one like the other."""
+    variance = np.asarray(norm.moving_variance)
+    return bool(variance.max() <= 1 + NEW and np.ptp(variance) <= NEW * variance.max())
+
+
 def _is_untrained(dense: Any) -> bool:
     """Whether the bias is exactly zero, as no step of a training leaves it, and the kernel spread as it was drawn."""
     if not hasattr(dense, "kernel_initializer") or np.asarray(dense.bias).any():
@@ -243,6 +251,15 @@ def _statistics(flat: Any, facts: _Facts) -> Iterator[Finding]:
 
     if not facts.norms:
         return
+    astray = [norm for norm, off in zip(facts.norms, facts.spread, strict=True) if abs(off) > WEIGHTS_OFF]
+    new = [norm.name for norm in astray if _is_new(norm)]
+    if new and 2 * len(new) >= len(astray):
+        yield _warning(
+            f"{_list(new)} {_have(new)} nearly the statistics of a new layer (mean 0, variance 1), far from what "
+            "photographs give: the training was too short to learn them, called the network with training=False, or "
+            "they were not loaded; predictions may be noise."
+        )
+        return
     first, name = facts.spread[0], facts.norms[0].name
     scaling = _scaling(flat, facts.norms[0])
     if first > PIXELS_OFF:
@@ -268,9 +285,9 @@ def _statistics(flat: Any, facts: _Facts) -> Iterator[Finding]:
     elif np.median(np.abs(facts.spread)) > WEIGHTS_OFF:
         worst = facts.norms[int(np.abs(facts.spread).argmax())].name
         yield _error(
-            "The weights come from another graph, or the photographs are of another kind: most BatchNormalization "
-            f"layers meet other values than in training, {worst} above all; load weights and graph that were saved "
-            "together."
+            "The weights come from another graph, the photographs are of another kind, or the training was too short: "
+            f"most BatchNormalization layers meet other values than in training, {worst} above all; load weights and "
+            "graph that were saved together."
         )
 
 

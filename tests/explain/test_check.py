@@ -133,6 +133,25 @@ def test_a_model_trained_on_pixels_in_0_to_1():
     assert "put Rescaling(1/255) in front" in sentence
 
 
+@pytest.mark.parametrize("momentum", [1.0, 0.9, 0.99])
+def test_a_training_too_short_for_batchnorm_is_not_taken_for_pixels_that_are_scaled_twice(momentum):
+    """The values of new layers on pixels in 0..1 are small, and BatchNorm begins at 1, or stays there."""
+    model = _train(_small(_rescaling()))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            layer.kernel.assign(0.03 * layer.kernel)
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_mean.assign(0 * layer.moving_mean)
+            layer.moving_variance.assign(0 * layer.moving_variance + 1)
+            layer.momentum = momentum
+    for _ in range(6):
+        model(np.stack(PHOTOS).astype("float32"), training=True)
+    (finding,) = explain.check(model, PHOTOS)
+    assert finding.severity == "warning"
+    assert "norm0" in finding.sentence and "nearly the statistics of a new layer" in finding.sentence
+    assert "the training was too short to learn them" in finding.sentence
+
+
 def test_a_model_trained_on_pixels_in_0_to_255_that_are_scaled_before():
     trained = _train(_small())
     layers = [keras.Input((SIZE, SIZE, 3)), _rescaling(), *trained.layers[1:]]
