@@ -65,14 +65,21 @@ def folder_of(name: str, checkpoints: Path = CHECKPOINTS) -> Path:
     """The folder of a run named `<task>/<run>`, or `name` itself where it is a folder.
 
     Raises:
-        ModelError: if there is neither.
+        ModelError: if there is neither, or the folder is an export without layers.
     """
-    if (checkpoints / name / "card.json").is_file() and len(Path(name).parts) == 2:
+    folder = Path(name)
+    if (checkpoints / name / "card.json").is_file() and len(folder.parts) == 2:
         return checkpoints / name
-    if Path(name).is_dir():
-        return Path(name)
-    if Path(name).is_file():
-        cure = ': load it in Keras and save it with model.save("model.keras")' if Path(name).suffix in HDF5 else ""
+    held = {part for part in ("saved_model.pb", "card.json", "config.json") if (folder / part).is_file()}
+    if held == {"saved_model.pb"}:
+        raise ModelError(
+            f"{name} is a SavedModel, which TensorFlow runs but nobody can look into: "
+            'save the model that it was exported from with model.save("model.keras").'
+        )
+    if folder.is_dir():
+        return folder
+    if folder.is_file():
+        cure = ': load it in Keras and save it with model.save("model.keras")' if folder.suffix in HDF5 else ""
         raise ModelError(f"{name} is neither a folder with a card.json nor a .keras file{cure}.")
     known = ", ".join(names(checkpoints)) or "none"
     raise ModelError(f"There is no run or folder called {name!r}; the runs here are: {known}.")

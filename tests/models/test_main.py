@@ -242,6 +242,14 @@ def test_what_cannot_be_done_is_one_sentence_and_status_2(capfd, words, sentence
     assert sentence in refused(capfd, *words)
 
 
+def test_an_export_is_one_sentence_unless_a_card_lies_beside_it(capfd, tmp_path):
+    (tmp_path / "saved_model.pb").touch()
+    for word in ("check", "card"):
+        assert f"{tmp_path} is a SavedModel" in refused(capfd, word, tmp_path)
+    (tmp_path / "card.json").write_text("{}")
+    assert "SavedModel" not in refused(capfd, "card", tmp_path)
+
+
 @pytest.mark.skipif(not names(), reason="no run is shipped yet")
 def test_a_shipped_run_is_found_good_and_nothing_else_is_printed():
     ended = subprocess.run(
