@@ -8,9 +8,10 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -297,9 +298,19 @@ def _manifest(
             for name, run in runs.items()
         },
         "layers": [layer.name for layer in first.layers],
+        "cells": {
+            layer.name: {
+                "shape": layer.shape[:2],
+                "stride": layer.stride,
+                "offset": layer.offset,
+                "receptive_field": layer.receptive_field,
+            }
+            for layer in first.layers
+        },
         "targets": list(first.targets),
         "methods": list(methods),
         "predictions": _predictions(found),
+        "agreement": list(_agreement(found)),
         "versions": _versions(),
         "seconds": round(seconds, 3),
     }
@@ -310,6 +321,18 @@ def _predictions(found: dict[str, Any]) -> dict[str, dict[str, float]]:
         name: {label: round(float(value), 6) for label, value in zip(one.labels, one.probabilities, strict=True)}
         for name, one in found.items()
     }
+
+
+def _agreement(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """How far every two runs agree, for each formula and target; JSON has no NaN."""
+    from explain.comparison import agreements
+
+    for pair in combinations(found, 2):
+        one, other = (found[name] for name in pair)
+        for method, (number, target) in product(one.maps, enumerate(one.targets)):
+            layers = agreements(one, other, method, number)
+            told = {name: None if np.isnan(value) else round(value, 6) for name, value in layers.items()}
+            yield {"runs": pair, "method": method, "target": target, "layers": told}
 
 
 def _versions() -> dict[str, str]:

@@ -15,8 +15,8 @@ from PIL import ExifTags, Image
 from skimage import data
 
 import models
-from explain import Explainer
-from explain.__main__ import _export_parser, _target, main
+from explain import Explainer, Explanation
+from explain.__main__ import _agreement, _export_parser, _target, main
 from explain.methods import DEFAULT
 
 PAIR = ["--model", "cats_vs_dogs/sgd", "--model", "cats_vs_dogs/adam"]
@@ -90,6 +90,30 @@ def test_the_manifest_says_enough_to_make_it_again(written, shipped):
     assert len(manifest["layers"]) == 18
     assert (manifest["image"]["width"], manifest["image"]["height"]) == (451, 300)
     assert {"keras", "openvino", "numpy", "python"} <= set(manifest["versions"])
+
+
+def test_the_manifest_says_where_cells_look_and_how_far_runs_agree(written, shipped):
+    manifest = json.loads((written / "my-cat" / "manifest.json").read_text())
+    for layer in Explainer(shipped["cats_vs_dogs/sgd"].model).layers:
+        cells = manifest["cells"][layer.name]
+        assert cells["shape"] == [layer.shape[0]] * 2
+        assert (cells["stride"], cells["offset"]) == (layer.stride, layer.offset)
+    assert [(one["runs"], one["method"], one["target"]) for one in manifest["agreement"]] == [
+        (["cats_vs_dogs/sgd", "cats_vs_dogs/adam"], method, "cat") for method in ("grad_cam", "hires_cam")
+    ]
+    sgd, adam = (np.load(written / "my-cat" / f"cats_vs_dogs--{run}.npz") for run in ("sgd", "adam"))
+    for one in manifest["agreement"]:
+        for layer, told in one["layers"].items():
+            key = f"{one['method']}/{layer}/cat"
+            assert told == pytest.approx(np.corrcoef(sgd[key].ravel(), adam[key].ravel())[0, 1], abs=1e-5)
+
+
+def test_where_a_map_is_even_no_number_says_how_far_runs_agree():
+    maps = {"grad_cam": {"top": np.stack([np.ones((2, 2)), np.eye(2)])}}
+    found = Explanation(np.zeros((2, 2, 3)), np.zeros(2), np.zeros(2), ("cat", "dog"), (), ("cat", "dog"), maps)
+    told = json.loads(json.dumps(list(_agreement({"one": found, "two": found})), allow_nan=False))
+    assert [(one["target"], one["layers"]) for one in told] == [("cat", {"top": None}), ("dog", {"top": 1})]
+    assert list(_agreement({"one": found})) == []
 
 
 def test_the_picture_is_a_sheet_with_colour(written):
