@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class Run:
 
     name: str
     model: Any
-    card: Card
+    card: Card = field(repr=False)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -133,6 +133,11 @@ def test_the_fingerprint_catches_another_graph(folder):
     assert not same(run.card.fingerprint, fingerprint(scaled, SIZE))
 
 
+def test_a_run_is_shown_without_all_that_its_card_says(folder):
+    run = load(folder)
+    assert repr(run) == f"Run(name='cats_vs_dogs/test', model={run.model!r})"
+
+
 def test_loading_leaves_a_model_that_does_not_train(folder):
     run = load(folder)
     before = [weight.copy() for weight in run.model.get_weights()]
