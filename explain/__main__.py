@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         epilog="python -m explain export TASK/RUN --out FILE.onnx writes a run's pass as one ONNX graph.",
     )
-    parser.add_argument("images", metavar="IMAGE", nargs="+")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="a photograph; all of a folder are FOLDER/*")
     parser.add_argument(
         "--model", action="append", required=True, metavar="TASK/RUN", help="may be given more than once"
     )

@@ -70,7 +70,7 @@ def grad_cam_pp(A: np.ndarray, G: np.ndarray) -> np.ndarray:
     """Grad-CAM++: M_ij = sum_k w_k A_ijk with w_k = sum_ab alpha_abk ReLU(G_abk), S_k = sum_ab A_abk and
     alpha_abk = G_abk^2 / (2 G_abk^2 + S_k G_abk^3) = 1 / (2 + S_k G_abk).
 
-    Chattopadhay et al., Grad-CAM++: Improved Visual Explanations for Deep Convolutional Networks (2018,
+    Chattopadhyay et al., Grad-CAM++: Improved Visual Explanations for Deep Convolutional Networks (2018,
     arXiv:1710.11063), equations 5 and 19, for a score of exp(logit) but without its factor exp(logit), which
     scales the whole map, and without the last ReLU.
 
