@@ -72,6 +72,33 @@ def test_no_table_of_many_classes_makes_its_page_wider(chart):
     assert 0 < rightmost(page.locator(".pe-pairs .pe-count")) <= 375
 
 
+def test_the_classes_come_before_a_hundred_pictures_whose_answers_are_written_out(chart):
+    meta, _ = errors.contents("food101", errors.STUDIES / "food101_errors")
+    page = chart("errors.js", "meta => mountErrors(document.querySelector('main'), { meta, blobs: [] })", meta)
+    classes, pictures = (page.locator(place).bounding_box()["y"] for place in (".pe-classes", ".pe-gallery"))
+    assert classes < pictures
+    for width in (375, 1280):
+        page.set_viewport_size({"width": width, "height": 720})
+        cut = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
+        assert page.locator(".pe-said, .pe-card").evaluate_all(cut) == []
+
+
+def test_a_large_screen_has_large_numbers(chart):
+    meta, _ = errors.contents("cifar10", errors.STUDIES / "cifar10_errors")
+    page = chart("errors.js", "meta => mountErrors(document.querySelector('main'), { meta, blobs: [] })", meta)
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    expect(page.locator(".pe-grid tbody td").first).to_have_css("font-size", "14px")
+
+
+def test_what_is_said_below_curves_is_as_wide_as_they_are(chart):
+    mount = "meta => mountCurves(document.querySelector('main'), { meta })"
+    page = chart("curves.js", mount, curves.meta("food101"))
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    below, above = page.locator(".pc-note > :last-child"), page.locator(".pc-left")
+    ends = [one.evaluate("one => one.getBoundingClientRect().right") for one in (below, above)]
+    assert ends[0] > 0.8 * ends[1]
+
+
 def test_the_page_ends_where_the_errors_end(chart):
     meta, _ = errors.contents("food101", errors.STUDIES / "food101_errors")
     page = chart("errors.js", "meta => mountErrors(document.querySelector('main'), { meta, blobs: [] })", meta)
@@ -105,7 +132,7 @@ def test_the_ends_of_the_difference_are_told_with_their_colours(chart):
     cell = "one => getComputedStyle(one).backgroundColor"
     for text, colour in (("\u221220.0", colours[0]), ("+20.0", colours[-1])):
         assert page.locator(".pe-grid td", has_text=text).evaluate(cell) == colour
-    expect(page.get_by_role("columnheader", name="F1, 0 to 100 %", exact=True)).to_be_visible()
+    expect(page.get_by_role("columnheader", name="F1, 90 to 100 %", exact=True)).to_be_visible()
 
 
 def test_the_numbers_of_many_classes_stay_in_their_cells(chart):

@@ -71,6 +71,11 @@ export function sorted(classes, column) {
   return [...classes].sort((a, b) => Math.min(...a[column]) - Math.min(...b[column]));
 }
 
+/** Where the scale of F1 begins: at whole tenths, so that what lies between two runs can be seen. */
+export function scaleStart(classes) {
+  return Math.min(9, Math.floor(10 * Math.min(...classes.flatMap(({ f1 }) => f1)))) / 10;
+}
+
 /** A group with the number of its pictures, and of how many they are the first. */
 export function groupText({ title, of, pictures }) {
   const shown = pictures.length;
@@ -284,6 +289,7 @@ class Errors {
 
   #classes() {
     const { runs, classes } = this.#meta;
+    const start = scaleStart(classes);
     const body = el("tbody");
     const fill = () => {
       body.replaceChildren(
@@ -294,7 +300,7 @@ class Errors {
             el("th", { scope: "row", text: one.label }),
             el("td", { text: one.support }),
             ...COLUMNS.flatMap(([key]) => runs.map((run, index) => el("td", { class: index ? null : "pc-group", text: percentOf(one[key][index]) }))),
-            el("td", { class: "pc-group" }, bar(one.f1, runs)),
+            el("td", { class: "pc-group" }, bar(one.f1, runs, start)),
           ),
         ),
       );
@@ -319,7 +325,7 @@ class Errors {
           "table",
           { class: "pc-table" },
           el("caption", { class: "px-live", text: "Precision, recall and F1 of each class in both runs" }),
-          el("thead", {}, el("tr", {}, el("th", { rowspan: 2, scope: "col", text: "class" }), el("th", { rowspan: 2, scope: "col", text: "photographs" }), ...heads, el("th", { rowspan: 2, scope: "col", class: "pc-group", text: "F1, 0 to 100 %" })), el("tr", {}, ...names)),
+          el("thead", {}, el("tr", {}, el("th", { rowspan: 2, scope: "col", text: "class" }), el("th", { rowspan: 2, scope: "col", text: "photographs" }), ...heads, el("th", { rowspan: 2, scope: "col", class: "pc-group", text: `F1, ${Math.round(100 * start)} to 100 %` })), el("tr", {}, ...names)),
           body,
         ),
       ),
@@ -367,13 +373,13 @@ class Errors {
   }
 }
 
-/** F1 of both runs on one line, 0..1. */
-function bar(f1, runs) {
-  const x = (value) => `${3 + 94 * value}%`;
+/** F1 of both runs on one line, from `start` to 1. */
+function bar(f1, runs, start) {
+  const x = (value) => `${3 + (94 * (value - start)) / (1 - start)}%`;
   return svg(
     "svg",
     { class: "pe-bar", "aria-hidden": "true" },
-    svg("line", { class: "pc-grid", x1: x(0), x2: x(1), y1: 7, y2: 7 }),
+    svg("line", { class: "pc-grid", x1: x(start), x2: x(1), y1: 7, y2: 7 }),
     svg("line", { class: "pe-between", x1: x(f1[0]), x2: x(f1[1]), y1: 7, y2: 7 }),
     ...runs.map((run, index) => svg("circle", { class: `px-eye px-hue-${run.hue}`, cx: x(f1[index]), cy: 7, r: 4, pathLength: 100 })),
   );

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { confused, groupText, inkOn, readErrors, shares, shortPoints, sorted, worded } from "../../../ui/charts/errors.js";
+import { confused, groupText, inkOn, readErrors, scaleStart, shares, shortPoints, sorted, worded } from "../../../ui/charts/errors.js";
 
 test("each row is shares of its own class", () => {
   assert.deepEqual(shares([[3, 1], [0, 0]]), [[0.75, 0.25], [0, 0]]);
@@ -13,6 +13,11 @@ test("what is taken for what most often, both runs together, right answers left 
     { from: 1, to: 0, counts: [4, 2] },
     { from: 0, to: 2, counts: [0, 2] },
   ]);
+});
+
+test("the scale of F1 begins at the tenth below the lowest, and never at its end", () => {
+  const start = (...values) => scaleStart(values.map((value) => ({ f1: [value, 1] })));
+  assert.deepEqual([start(0.178, 0.9), start(0.89, 0.97), start(0.992), start(1), start(0)], [0.1, 0.8, 0.9, 0.9, 0]);
 });
 
 test("a group that is not all there says of how many it is the first", () => {
