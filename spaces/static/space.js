@@ -11,6 +11,7 @@ const [main, message, now, bar, cameraButton, keepButton] = [".viewer", ".messag
 const NO_PAGE = "The page could not be fetched whole: check the connection and reload it.";
 const NO_NETWORKS = "The two networks could not be fetched: check the connection and try again.";
 const STOPPED = "The two networks stopped: reload the page, and close others if memory is short.";
+const NO_PHOTO = "The photograph that the address names is not here.";
 const NO_CAMERA = "There is no camera that this page may use.";
 const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
 
@@ -270,7 +271,11 @@ function asked() {
   return (samples.find((sample) => sample.id === id) ?? samples[0]).id;
 }
 
-await showSample(addressed);
+const named = new URLSearchParams(location.search).get("photo");
+if ((await showSample(addressed)) && named && named !== addressed) {
+  address(addressed);
+  say(NO_PHOTO);
+}
 await prepared(turn);
 // From here on the page needs nobody. Without HTTPS there is no such worker.
 await navigator.serviceWorker?.register("service-worker.js").catch(() => null);

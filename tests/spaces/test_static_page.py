@@ -50,8 +50,10 @@ def _give(tab: Tab, name: str, content: bytes) -> None:
 
 def test_without_a_network_after_the_first_visit(static_folder, visitor, new_context, explainers):
     with served(static_folder) as address:
-        tab = visitor(address)
+        tab = visitor(address, "/?photo=nowhere")
         tab.at("top")
+        expect(tab.alert).to_have_text("The photograph that the address names is not here.")
+        expect(tab.page).to_have_url(re.compile(r"\?photo=chelsea#"))
         _networks(tab.page)
         assert tab.page.evaluate("crossOriginIsolated") is False
         tab.page.context.set_offline(True)
