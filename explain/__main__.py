@@ -137,15 +137,13 @@ def _readable(path: Path) -> bool:
 
 def _load(asked: argparse.Namespace, say: Callable[[str], None]) -> tuple[dict[str, Any], dict[str, Any]]:
     import models
-    from models import quiet
-
-    quiet.import_keras()
     from explain.explainer import Explainer
+    from explain.remembered import remember
 
     runs: dict[str, Any] = {}
     for name in dict.fromkeys(asked.model):
         say(f"loading {name}")
-        run = models.load(name)
+        run = models.find(name)
         runs[_free_name(run.name, set(runs))] = run
     labelled = [run.labels for run in runs.values() if not run.numbered]
     explainers: dict[str, Any] = {}
@@ -153,7 +151,7 @@ def _load(asked: argparse.Namespace, say: Callable[[str], None]) -> tuple[dict[s
         # Classes that are only numbered take the names that stand beside them.
         same = (labels for labels in labelled if run.numbered and len(labels) == len(run.labels))
         explainers[name] = Explainer(
-            run.model,
+            remember(run),
             labels=next(same, run.labels),
             engine=asked.engine,
             layers=asked.layers,

@@ -74,7 +74,7 @@ def engine_for(
             if network.explains != "logits":
                 # The graph would end before the function that cannot be undone.
                 raise EngineError("OpenVINO explains logits, and those of this model cannot be had: use tensorflow.")
-            return "openvino", OpenVinoEngine(network.model, names, network.size, threads=threads, graphs=graphs)
+            return "openvino", OpenVinoEngine(network.written(names), threads=threads, graphs=graphs)
         except EngineError:
             if name == "openvino":
                 raise

@@ -17,16 +17,15 @@ from pathlib import Path
 from queue import LifoQueue
 from typing import Any
 
-import keras
 import numpy as np
 
-from explain import compiled, graph
+from explain import compiled
 from explain.compiled import NOWHERE, Graphs
 from explain.engine import Pass
 from explain.errors import EngineError
 from explain.formulas import FORMULAS
-from explain.graph_eigen import OF_ALL_LAYERS
-from explain.graph_formulas import IN_GRAPH
+from explain.methods import EIGEN
+from explain.written import Written
 
 # Targets in one run; more are split into several. Bounds the memory: about 5 MB a target for B0 at 224 px.
 MOST_TARGETS = 16
@@ -38,54 +37,34 @@ SHARED = ("logits", "activation", "gate")
 
 
 class OpenVinoEngine:
-    """`engine(images, cotangents) -> Pass` for a Keras EfficientNet; safe to call from several threads.
+    """`engine(images, cotangents) -> Pass` for a network that was written down; safe to call from several threads.
 
-    `layers` are names as in `graph.write`, `size` the side of the photographs in pixels. `threads` bounds the processor
-    threads of one call (default: OpenVINO's choice for low latency); two engines side by side on two cores are fastest
-    with one each. What is compiled is kept in `graphs`, for a faster start of the next process.
+    `threads` bounds the processor threads of one call (default: OpenVINO's choice for low latency); two engines side by
+    side on two cores are fastest with one each. What is compiled is kept in `graphs`, for a faster start of the next
+    process. `in_graph` are the methods that `maps` knows.
 
-    `in_graph` are the methods that `maps` knows. Changing the model's weights afterwards changes nothing here.
-
-    Raises EngineError where OpenVINO is not installed or the network is none that `graph.write` knows: TensorFlow's
-    engine is for those.
+    Raises EngineError where OpenVINO is not installed.
     """
 
-    in_graph = graph.METHODS
     most_targets = MOST_TARGETS
 
-    def __init__(
-        self,
-        model: keras.Model,
-        layers: Sequence[str],
-        size: int,
-        *,
-        threads: int | None = None,
-        graphs: Graphs = NOWHERE,
-    ):
+    def __init__(self, written: Written, *, threads: int | None = None, graphs: Graphs = NOWHERE):
         try:
             import openvino
         except ImportError:
             message = "OpenVINO is not installed: pip install openvino, or use the tensorflow engine."
             raise EngineError(message) from None
-        self._layers, self._size = tuple(layers), size
-        network = graph.write(model, size, outputs="all", layers=layers, methods=graph.METHODS, recompute=True)
-        self._units = network.graph.output[0].type.tensor_type.shape.dim[1].dim_value
-        # The shapes of one photograph's or one target's part of each output, by kind and layer.
-        self._sides: dict[str, dict[str, tuple[int, ...]]] = {}
-        for output in network.graph.output:
-            kind, _, layer = output.name.partition("/")
-            sides = tuple(side.dim_value for side in output.type.tensor_type.shape.dim[1:])
-            self._sides.setdefault(kind, {})[layer] = sides
+        self._written, self._graphs = written, graphs
+        self._layers, self._sides = written.layers, written.sides
+        self.in_graph = tuple(method for method in FORMULAS if method in self._sides)
         self._openvino, self._core = openvino, openvino.Core()
-        serialized = network.SerializeToString()
-        self._network, self._graphs = self._core.read_model(serialized), graphs
         # The plugin's own choice is bfloat16 where the processor can: maps 4 to 13 % off.
         self._settings: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
             self._settings["INFERENCE_NUM_THREADS"] = threads
         # All that decides what is compiled: the weights, this file, and what it runs on.
         self._origin = compiled.key(
-            hashlib.sha256(serialized).digest(),
+            hashlib.sha256(written.content).digest(),
             Path(__file__).read_bytes(),
             openvino.get_version(),
             self._core.get_property("CPU", "FULL_DEVICE_NAME"),
@@ -128,14 +107,15 @@ class OpenVinoEngine:
         than a Pass alone, and the other methods cost little more: nothing large leaves the graph.
         """
         # One compiled graph for Grad-CAM, one for any without eigenvectors, one for all.
-        made = next(some for some in (("grad_cam",), tuple(IN_GRAPH), graph.METHODS) if set(some) >= set(methods))
+        quick = tuple(method for method in self.in_graph if method not in EIGEN)
+        made = next(some for some in (("grad_cam",), quick, self.in_graph) if set(some) >= set(methods))
         found = self._pass(self._run(images, cotangents, *made, *(WHOLE if whole else ())), methods)
         return self._proven(found, images, cotangents)
 
     def _proven(self, found: Pass, images: np.ndarray, cotangents: np.ndarray) -> Pass:
         """With `formulas.py`'s map in place of each that the graph could not prove."""
         whole = None
-        for method in found.maps.keys() & OF_ALL_LAYERS.keys():
+        for method in found.maps.keys() & set(EIGEN):
             for name, maps in found.maps[method].items():
                 for photo in np.flatnonzero(np.isnan(maps).any((1, 2, 3))):
                     whole = whole or (found if found.activations else self(images, cotangents))
@@ -153,13 +133,14 @@ class OpenVinoEngine:
 
     def _run(self, images: np.ndarray, cotangents: np.ndarray | None, *kinds: str) -> dict[str, np.ndarray]:
         """The graph's outputs of these kinds; photographs first, then targets where there are any."""
-        if images.shape[1:] != (self._size, self._size, 3):
-            raise EngineError(f"This engine takes photographs of {self._size} x {self._size} pixels with 3 channels.")
+        size, units = self._written.size, self._written.units
+        if images.shape[1:] != (size, size, 3):
+            raise EngineError(f"This engine takes photographs of {size} x {size} pixels with 3 channels.")
         photos, targets = len(images), 1
         if cotangents is not None:
             targets = cotangents.shape[1]
-            if cotangents.shape != (photos, targets, self._units) or not targets:
-                raise EngineError(f"{photos} photographs need as many rows of cotangents for {self._units} units.")
+            if cotangents.shape != (photos, targets, units) or not targets:
+                raise EngineError(f"{photos} photographs need as many rows of cotangents for {units} units.")
         found, packed = {}, {}
         # A layer without squeeze-and-excitation has no gate, and maybe no layer has one.
         for kind in [kind for kind in ("logits", *kinds) if kind in self._sides]:
@@ -223,7 +204,7 @@ class OpenVinoEngine:
                 return self._core.import_model(io.BytesIO(kept), "CPU", self._settings)
         network = self._only(kinds, bool(targets))
         if targets:
-            network.reshape({"cotangent": [targets, self._units]})
+            network.reshape({"cotangent": [targets, self._written.units]})
         made = self._core.compile_model(network, "CPU", self._settings)
         self._graphs.keep(key, lambda: made.export_model().getvalue())
         return made
@@ -236,7 +217,7 @@ class OpenVinoEngine:
         """
         from openvino import opset13 as ops
 
-        network = self._network.clone()
+        network = self._core.read_model(self._written.content)
         # Where the results come from: one that was made of a result would be none any more.
         ports = {port.any_name: port.get_node().input_value(0) for port in network.outputs}
         outputs = [ports["logits"]]

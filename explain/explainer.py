@@ -19,9 +19,9 @@ from explain.engine import Engine, Pass, check_engine, engine_for
 from explain.errors import EngineError, LayerError, TargetError
 from explain.explanation import Explanation
 from explain.formulas import FORMULAS
-from explain.layers import Layer, layers_of
+from explain.layers import Layer
 from explain.methods import DEFAULT, FIXED, ODD, check_methods
-from explain.network import network_of
+from explain.network import Network, network_of
 from explain.perturbation import Progress, perturb
 
 Target = str | int
@@ -35,7 +35,8 @@ class Explainer:
     """Explains one classifier; safe to call from several threads.
 
     Args:
-        model: any Keras 3 classifier, flat or nested, with or without a final sigmoid or softmax.
+        model: any Keras 3 classifier, flat or nested, with or without a final sigmoid or softmax; or what
+            `explain.remembered.remember` gives in its place.
         labels: class names in the order of the outputs; two labels and one unit mean (negative, positive). Without
             labels, classes are named by their numbers. Classes that share a name, as the bird and the machine "crane"
             of ImageNet, get their number behind it: `crane (134)`.
@@ -78,15 +79,14 @@ class Explainer:
         photo.check(fit, source_size)
         if threads is not None and threads < 1:
             raise EngineError(f"A call has at least one thread, not {threads}.")
-        network = network_of(model, output)
+        network = model if isinstance(model, Network) else network_of(model, output)
+        self._network = network
         self.size = network.size
         self.explains = network.explains
         self._units = network.units
         self._squash = network.squash
         self.labels = _labels(labels, network.units)
-        self._model = network.model
-        self._all_layers = layers_of(network.model)
-        self.layers = _choose(self._all_layers, None if layers is None else _several(layers))
+        self.layers = _choose(network.layers, None if layers is None else _several(layers))
         self._threads = threads
         self._graphs = graphs or Graphs(compiled.folder())
         self._behind: dict[str, Any] = {}
@@ -132,11 +132,11 @@ class Explainer:
         Raises:
             LayerError: if there is no such block, or the network has none.
         """
-        block = block_of(self._all_layers, layer)
-        before = self._all_layers[self._all_layers.index(block) - 1]
+        block = block_of(self._network.layers, layer)
+        before = self._network.layers[self._network.layers.index(block) - 1]
         found = self._whole(picture, None if target is None else [target], methods=(), keep=True)
         assert found.evidence is not None
-        return dissect(self._model, before, block, found.evidence, found.targets[0])
+        return dissect(self._network.model, before, block, found.evidence, found.targets[0])
 
     def gates(self, picture: Any) -> dict[str, np.ndarray]:
         """The squeeze-and-excitation gates (C,), 0..1, of every block that has them; costs one forward pass.
@@ -148,15 +148,15 @@ class Explainer:
 
     @cached_property
     def _gates(self) -> Gates:
-        return Gates(self._model, self._all_layers)
+        return Gates(self._network.model, self._network.layers)
 
     @cached_property
     def _whole(self) -> "Explainer":
         """This explainer, with all layers."""
-        if self.layers == self._all_layers:
+        if self.layers == self._network.layers:
             return self
         kept = {"threads": self._threads, "graphs": self._graphs}
-        return Explainer(self._model, self.labels, self.engine, None, self._fit, self._source_size, **kept)
+        return Explainer(self._network, self.labels, self.engine, None, self._fit, self._source_size, **kept)
 
     def batch(
         self,
@@ -320,7 +320,7 @@ class Explainer:
             from explain.engine_tensorflow import Behind
 
             if layer.name not in self._behind:
-                self._behind[layer.name] = Behind(self._model, layer)
+                self._behind[layer.name] = Behind(self._network.model, layer)
             return lambda activations: per_target(self._behind[layer.name](image, activations))
 
         activations = {name: values[0] for name, values in found.activations.items()}

@@ -12,6 +12,8 @@ DEFAULT = "hires_cam"
 evidence where there is none (Draelos and Carin, HiResCAM, arXiv:2011.08891); at `top` the two are the same."""
 ODD = ("grad_cam", "hires_cam", "xgrad_cam", "eigen_grad_cam")
 """Formulas that change their sign with the logit."""
+EIGEN = ("eigen_cam", "eigen_grad_cam")
+"""Formulas of eigenvectors, which cost the most."""
 FIXED = ("eigen_cam",)
 """Formulas that no target changes."""
 

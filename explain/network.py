@@ -8,11 +8,14 @@ flag is set.
 import copy
 import inspect
 import warnings
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 from explain.errors import LayerError
+from explain.layers import Layer, layers_of
+from explain.written import Written, write
 
 # Keras' own operations that hand on what they are given, and those that are linear themselves.
 PASSING = ("Concatenate", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze")
@@ -24,19 +27,41 @@ class Network:
     """A classifier ready to be explained.
 
     Attributes:
-        model: flat functional `keras.Model` from pixels (B, S, S, 3) to logits (B, U).
         size: S, in pixels.
         units: U.
         explains: `logits`, or `outputs` where the model ends in something that is neither linear nor can be undone.
         squash: what makes probabilities of what is explained: `sigmoid`, for each unit by itself, `softmax`, for all
             together, or `none`, as they are probabilities; `unknown` where only their values can tell whether they are.
+        build: gives `model`, when something first asks for it.
+        kept: its layers and what is written of all of them, where they are known without the model.
     """
 
-    model: Any
     size: int
     units: int
     explains: str
     squash: str
+    build: Callable[[], Any] = field(repr=False)
+    kept: tuple[tuple[Layer, ...], Written] | None = field(default=None, repr=False)
+
+    @cached_property
+    def model(self) -> Any:
+        """Flat functional `keras.Model` from pixels (B, S, S, 3) to logits (B, U)."""
+        return self.build()
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """What `explain.layers.layers_of` finds in the model, and raises."""
+        return self.kept[0] if self.kept else layers_of(self.model)
+
+    def written(self, layers: Sequence[str]) -> Written:
+        """The network with the maps of these layers.
+
+        Raises:
+            EngineError: if it is no EfficientNet that can be written as a graph.
+        """
+        if self.kept and self.kept[1].layers == tuple(layers):
+            return self.kept[1]
+        return write(self.model, layers, self.size)
 
 
 def network_of(model: Any, output: str | None = None) -> Network:
@@ -84,7 +109,7 @@ def network_of(model: Any, output: str | None = None) -> Network:
     else:
         squash = "softmax" if explains == "logits" else "unknown"
     ready = keras.Model(flat.inputs[0], logits, name=flat.name)
-    return Network(ready, int(flat.inputs[0].shape[1] or 224), units, explains, squash)
+    return Network(int(flat.inputs[0].shape[1] or 224), units, explains, squash, lambda: ready)
 
 
 def _is_flat(model: Any) -> bool:

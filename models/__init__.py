@@ -2,6 +2,6 @@
 
 from models.card import Card
 from models.errors import ModelError
-from models.store import CHECKPOINTS, Run, load, names, save
+from models.store import CHECKPOINTS, Run, find, load, names, save
 
-__all__ = ["CHECKPOINTS", "Card", "ModelError", "Run", "load", "names", "save"]
+__all__ = ["CHECKPOINTS", "Card", "ModelError", "Run", "find", "load", "names", "save"]

@@ -50,6 +50,9 @@ def only_what_is_used() -> Iterator[None]:
             gc.enable()
 
 
+_importing = threading.Lock()
+
+
 def import_keras() -> None:
     """Import Keras without the lines that TensorFlow's C++ part writes to stderr whatever its log level.
 
@@ -58,8 +61,12 @@ def import_keras() -> None:
     Raises:
         ModelError: if the backend that the environment names is not installed, or none.
     """
-    if "keras" in sys.modules:
-        return
+    with _importing:
+        if "keras" not in sys.modules:
+            _import_keras()
+
+
+def _import_keras() -> None:
     kept = os.dup(2)
     try:
         with Path(os.devnull).open("wb") as nothing, only_what_is_used():

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from models.card import Card
 from models.disk import require_room
 from models.errors import ModelError
 from models.fingerprint import fingerprint, same
+from models.quiet import import_keras
 
 CHECKPOINTS = Path(os.environ.get("PARALLAX_CHECKPOINTS", Path(__file__).parents[1] / "assets" / "checkpoints"))
 WEIGHTS = "model.weights.h5"
@@ -28,19 +31,27 @@ MOST_LABELS = 1 << 20
 
 @dataclass(frozen=True)
 class Run:
-    """A loaded run.
+    """A run that was found, its model built when first asked for.
 
     Attributes:
         name: `<task>/<run>`, or the file it came from.
-        model: the Keras model, in inference mode.
         card: what is known about it.
+        build: gives `model`.
+        identity: says all that decides what the model computes, the same in every process; empty where nothing but the
+            model itself can tell.
         labels: class names.
         input_size: side of the square the network sees, in pixels.
     """
 
     name: str
-    model: Any
     card: Card = field(repr=False)
+    build: Callable[[], Any] = field(repr=False)
+    identity: str = field(default="", repr=False)
+
+    @cached_property
+    def model(self) -> Any:
+        """The Keras model, in inference mode."""
+        return self.build()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -141,36 +152,64 @@ def load(name: str | os.PathLike[str], checkpoints: Path = CHECKPOINTS) -> Run:
     """Load a run and check that it is what its card says.
 
     Args:
-        name: `<task>/<run>`, a folder with `card.json` and weights, a `.keras` file, a folder that Keras wrote, or
-            `hf://user/repo[@revision]`.
+        name: as for `find`.
 
     Raises:
         ModelError: if the run is missing, damaged, or its logits are not those of its card.
     """
+    run = find(name, checkpoints)
+    _ = run.model
+    return run
+
+
+def find(name: str | os.PathLike[str], checkpoints: Path = CHECKPOINTS) -> Run:
+    """Find a run whose weights are those of its card; what else may be wrong is told when its model is built.
+
+    Args:
+        name: `<task>/<run>`, a folder with `card.json` and weights, a `.keras` file, a folder that Keras wrote, or
+            `hf://user/repo[@revision]`.
+
+    Raises:
+        ModelError: if the run is missing or damaged.
+    """
     text = os.fspath(name)
     folder = resolve(text, checkpoints)
-    if text.startswith("hf://"):
-        if (folder / WEIGHTS).is_file():
-            foreign.weigh(text, folder / WEIGHTS)
-        return replace(load(folder), name=text)
-    if folder.suffix == ".keras" or (not (folder / "card.json").is_file() and (folder / "config.json").is_file()):
-        return _load_keras(folder)
-    card = Card.read(folder / "card.json")
     weights = folder / WEIGHTS
-    if not weights.is_file():
-        raise ModelError(f"{folder} has a card but no {WEIGHTS}.")
-    if card.sha256 and sha256(weights) != card.sha256:
-        raise ModelError(f"The weights in {folder} are not those of its card: the file is damaged or was replaced.")
+    if text.startswith("hf://") and weights.is_file():
+        foreign.weigh(text, weights)
+    if folder.suffix == ".keras" or (not (folder / "card.json").is_file() and (folder / "config.json").is_file()):
+        run = _load_keras(folder)
+    else:
+        card = Card.read(folder / "card.json")
+        if not weights.is_file():
+            raise ModelError(f"{folder} has a card but no {WEIGHTS}.")
+        if card.sha256 and sha256(weights) != card.sha256:
+            raise ModelError(f"The weights in {folder} are not those of its card: the file is damaged or was replaced.")
+        run = Run(card.name, card, lambda: _loaded(card, weights), _identity(card))
+    return replace(run, name=text) if text.startswith("hf://") else run
+
+
+def _identity(card: Card) -> str:
+    if not card.sha256:
+        return ""
+    facts = [card.sha256, card.architecture, card.input_size, card.units, card.head, version("keras")]
+    builders = [sha256(Path(__file__).with_name(name)) for name in ("graphs.py", "nets.py")]
+    return json.dumps(facts + builders, sort_keys=True)
+
+
+def _loaded(card: Card, weights: Path) -> Any:
+    import_keras()
     model = _build(card)
     try:
         model.load_weights(weights)
     except Exception as error:
         raise ModelError(
-            f"The weights in {folder} do not fit {card.architecture}: the file is damaged or belongs to another graph."
+            f"The weights in {weights.parent} do not fit {card.architecture}: "
+            "the file is damaged or belongs to another graph."
         ) from error
     model.trainable = False
     check(model, card)
-    return Run(card.name, model, card)
+    return model
 
 
 def _build(card: Card) -> Any:
@@ -199,6 +238,7 @@ def _load_keras(path: Path) -> Run:
     """A model without a card: a `.keras` file, or a folder as Keras writes it."""
     if not path.exists():
         raise ModelError(f"There is no file {path}.")
+    import_keras()
     model = foreign.load(path)
     seen: Any = getattr(model, "input_shape", None)
     given: Any = getattr(model, "output_shape", None)
@@ -211,7 +251,7 @@ def _load_keras(path: Path) -> Run:
     model.trainable = False
     labels, weights = _labels(path, max(2, units)), path / WEIGHTS if path.is_dir() else path
     card = Card("yours", path.stem, model.name, labels, input_size=size, units=units, sha256=sha256(weights))
-    return Run(path.stem, model, card)
+    return Run(path.stem, card, lambda: model)
 
 
 def _labels(path: Path, count: int) -> tuple[str, ...]:

@@ -16,7 +16,6 @@ from typing import Any
 import models
 from explain import ExplainError, PhotoError, check, photo
 from explain.compiled import NOWHERE
-from explain.layers import layers_of
 from explain.network import network_of
 from models import ModelError
 from ui import runs, samples
@@ -138,7 +137,7 @@ def _welcome(source: str, title: str, progress: Progress) -> tuple[str, runs.Gue
             raise GuestError(*errors)
         progress(0.7, f"Preparing the maps of {title}")
         # Nothing of a visitor's model stays when it goes.
-        explainer = runs.prepare(run, NOWHERE)
+        explainer = runs.prepare(run.model, run.card, NOWHERE)
     except (ModelError, ExplainError) as error:
         raise GuestError(str(error)) from error
     remarks = tuple(finding.sentence for finding in findings)
@@ -158,7 +157,7 @@ def _find_room(weights: int) -> None:
 
 
 def _count_values(run: models.Run) -> None:
-    shapes = [layer.shape for layer in layers_of(network_of(run.model).model)]
+    shapes = [layer.shape for layer in network_of(run.model).layers]
     classes = min(len(run.labels), runs.MOST_CLASSES)
     values = (1 + classes) * sum(height * width * depth for height, width, depth in shapes)
     if values > MOST_VALUES:

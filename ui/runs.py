@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Condition
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -16,6 +17,7 @@ import models
 from explain import Explainer, ExplainError, Explanation, photo
 from explain.compiled import Graphs
 from explain.methods import DEFAULT
+from explain.remembered import remember
 from models import ModelError
 from models.card import Card
 
@@ -108,7 +110,8 @@ def explainer(name: str) -> Explainer:
 
 @cached(LRUCache(MOST_LOADED), condition=Condition())
 def _shipped(name: str) -> Explainer:
-    found = prepare(models.load(name))
+    run = models.find(name)
+    found = prepare(remember(run), run.card)
     # Streamlit collects garbage after every run of a page, and stops all threads while it looks through TensorFlow and
     # the networks: they stay out of that from now on, until another load looks for what was given up meanwhile.
     gc.unfreeze()
@@ -117,17 +120,18 @@ def _shipped(name: str) -> Explainer:
     return found
 
 
-def prepare(run: models.Run, graphs: Graphs | None = None) -> Explainer:
+def prepare(network: Any, card: Card, graphs: Graphs | None = None) -> Explainer:
     """Make the very calls that a page makes, so that what they need is compiled already.
 
     Args:
-        run: the run.
+        network: a Keras model, or what `explain.remembered` knows of one.
+        card: what is known about it.
         graphs: where compiled graphs are kept, as for `Explainer`.
 
     Raises:
-        ExplainError: if the run cannot be explained.
+        ExplainError: if the network cannot be explained.
     """
-    found = Explainer(run.model, labels=run.labels, threads=1, graphs=graphs, **run.card.view)
+    found = Explainer(network, labels=card.labels, threads=1, graphs=graphs, **card.view)
     blank = np.zeros((found.size, found.size, 3), np.uint8)
     found(blank, targets=range(min(len(found.labels), MOST_CLASSES)), keep=True)
     if len(found.labels) > MOST_CLASSES:

@@ -1,7 +1,6 @@
 """Get ready before anybody asks: small pictures of the samples, then the networks of the first task's two runs."""
 
 import ctypes
-import importlib
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -9,14 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from explain.errors import ExplainError
-from models import quiet
 
 log = logging.getLogger("parallax")
 
 _M_ARENA_MAX = -8
 """What glibc's mallopt calls the largest number of heaps."""
 _HEAPS = 2
-_HEAVY = ("h5py", "onnx", "pillow_heif")
 _over = threading.Event()
 _once = threading.Lock()
 _begun = False
@@ -56,13 +53,12 @@ def wait() -> None:
 
 
 def _get_ready() -> None:
-    with ThreadPoolExecutor(2, "warm-up") as pool:
+    with ThreadPoolExecutor(3, "warm-up") as pool:
         try:
+            _introduce()
             light = pool.submit(_light)
-            with quiet.only_what_is_used():
-                importlib.import_module("keras")
-            light.result()
             _load(pool)
+            light.result()
         except Exception:
             # Whoever asks for a run meets the same error again and gets a sentence.
             log.exception("Nothing is loaded ahead")
@@ -70,19 +66,25 @@ def _get_ready() -> None:
             _over.set()
 
 
+def _introduce() -> None:
+    """Let OpenVINO meet NumPy.
+
+    Their first use together must not happen in two threads at once: each would wait for the other and hold the
+    interpreter while it does (pybind11's npy_api behind a C++ static guard).
+    """
+    import openvino
+
+    _ = openvino.Tensor(np.zeros(1, np.float32)).data
+
+
 def _light() -> None:
-    """What does not need TensorFlow, while that is imported."""
+    """What needs no network, while those are loaded."""
+    import pillow_heif  # noqa: F401
+
     from ui import samples
 
     for sample in samples.samples():
         samples.thumbnail(sample)
-    for name in _HEAVY:
-        importlib.import_module(name)
-    import openvino
-
-    # The first use of NumPy inside OpenVINO must not happen in two threads at once: each would wait for the other
-    # and hold the interpreter while it does (pybind11's npy_api behind a C++ static guard).
-    _ = openvino.Tensor(np.zeros(1, np.float32)).data
 
 
 def _load(pool: ThreadPoolExecutor) -> None:

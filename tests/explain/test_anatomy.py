@@ -248,8 +248,9 @@ def test_what_is_no_block_is_one_plain_sentence(explainers):
 
 
 def test_the_command_line_writes_the_parts(models, explainers, monkeypatch, tmp_path):
-    run = Run("toys/tiny", models["V1"], Card("toys", "tiny", "EfficientNetB0", ("a", "b", "c"), len(PICTURE), 3))
-    monkeypatch.setattr("models.load", lambda name: run)
+    card = Card("toys", "tiny", "EfficientNetB0", ("a", "b", "c"), len(PICTURE), 3)
+    run = Run("toys/tiny", card, lambda: models["V1"])
+    monkeypatch.setattr("models.find", lambda name: run)
     Image.fromarray(PICTURE).save(tmp_path / "noise.png")
     asked = [str(tmp_path / "noise.png"), "--model", run.name, "--out", str(tmp_path), "--target", "b"]
     assert main([*asked, "--layers", "top", "--anatomy", "2b,2a"]) == 0

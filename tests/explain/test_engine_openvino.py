@@ -14,6 +14,7 @@ from explain.compiled import Graphs
 from explain.engine_openvino import OpenVinoEngine
 from explain.errors import EngineError
 from explain.formulas import FORMULAS
+from explain.written import write
 from tests.explain.networks import classifier, few, off, photograph, tape
 
 
@@ -24,7 +25,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def engine(model):
-    return OpenVinoEngine(model, read(model).layers, 32)
+    return OpenVinoEngine(write(model, read(model).layers, 32))
 
 
 def cotangents(photos: int, targets: int) -> np.ndarray:
@@ -114,7 +115,7 @@ def test_a_map_that_the_graph_does_not_prove_is_made_of_the_pass(engine, monkeyp
 
 def test_methods_cost_no_more_than_they_need(model):
     """Eigenvectors are not computed for those who ask for none, and neither is what Grad-CAM does not need."""
-    engine = OpenVinoEngine(model, ["2a", "top"], 32)
+    engine = OpenVinoEngine(write(model, ["2a", "top"], 32))
     sizes = []
     for methods in (("grad_cam",), ("layer_cam", "grad_cam"), ("eigen_cam",)):
         engine.maps(photograph(32), cotangents(1, 1), methods)
@@ -133,7 +134,7 @@ def test_photographs_are_only_read(engine):
 
 
 def test_compiled_graphs_are_few(model):
-    engine = OpenVinoEngine(model, ["top"], 32)
+    engine = OpenVinoEngine(write(model, ["top"], 32))
     before = engine(photograph(32), cotangents(1, 1)).gradients["top"]
     for targets in range(1, 8):
         engine(photograph(32), cotangents(1, targets))
@@ -142,7 +143,7 @@ def test_compiled_graphs_are_few(model):
 
 
 def test_the_graph_used_last_is_dropped_last(model):
-    engine = OpenVinoEngine(model, ["top"], 32)
+    engine = OpenVinoEngine(write(model, ["top"], 32))
     for targets in (1, 2, 3, 4, 1, 5):
         engine(photograph(32), cotangents(1, targets))
     assert [targets for targets, _ in engine._compiled] == [3, 4, 1, 5]
@@ -151,12 +152,13 @@ def test_the_graph_used_last_is_dropped_last(model):
 @pytest.mark.parametrize("threads", [None, 1])
 def test_compiled_for_float32_and_for_the_threads_asked_for(model, threads):
     """The plugin's own choice may be bfloat16; its own number of threads is what a plain network gets."""
-    engine = OpenVinoEngine(model, ["top"], 32, threads=threads)
+    engine = OpenVinoEngine(write(model, ["top"], 32), threads=threads)
     with engine._request(1, ("gradient",)) as request:
         compiled = request.get_compiled_model()
     assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
     if threads is None:
-        plain = engine._core.compile_model(engine._network, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+        network = engine._core.read_model(engine._written.content)
+        plain = engine._core.compile_model(network, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
         threads = plain.get_property("INFERENCE_NUM_THREADS")
     assert compiled.get_property("INFERENCE_NUM_THREADS") == threads
 
@@ -206,7 +208,7 @@ def test_logits_without_gradients(model, engine):
 
 
 def test_logits_alone_are_a_network_without_cotangents(model):
-    engine = OpenVinoEngine(model, ["top"], 32)
+    engine = OpenVinoEngine(write(model, ["top"], 32))
     engine.logits(photograph(32))
     assert list(engine._compiled) == [(0, ())]
     with engine._request(0, ()) as request:
@@ -214,7 +216,7 @@ def test_logits_alone_are_a_network_without_cotangents(model):
 
 
 def passed(model, graphs, threads: int = 1, cot: int = 1):
-    engine = OpenVinoEngine(model, ["2a"], 32, threads=threads, graphs=graphs)
+    engine = OpenVinoEngine(write(model, ["2a"], 32), threads=threads, graphs=graphs)
     return engine(photograph(32), cotangents(1, cot))
 
 
@@ -289,4 +291,4 @@ def test_wrong_shapes_are_one_sentence(engine):
 def test_without_openvino_it_says_so(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(EngineError, match="not installed"):
-        OpenVinoEngine(model, ["top"], 32)
+        OpenVinoEngine(write(model, ["top"], 32))

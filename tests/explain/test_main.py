@@ -25,9 +25,9 @@ PAIR = ["--model", "cats_vs_dogs/sgd", "--model", "cats_vs_dogs/adam"]
 @pytest.fixture(scope="module", autouse=True)
 def _each_run_is_loaded_once(shipped):
     """Commands of one process share what they load, with other tests too; what cannot be loaded is asked for again."""
-    load = cache(models.load)
+    find = cache(models.find)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models, "load", lambda name: shipped.get(name) or load(name))
+        patch.setattr(models, "find", lambda name: shipped.get(name) or find(name))
         yield
 
 
@@ -165,7 +165,7 @@ def test_what_cannot_be_done_is_one_plain_sentence(photos, tmp_path, capsys, wor
 
 @pytest.mark.parametrize("words", [["--method", "tea_leaves"], ["--engine", "steam"]])
 def test_a_name_that_is_none_is_told_before_anything_is_loaded(photos, tmp_path, monkeypatch, words):
-    monkeypatch.delattr(models, "load")
+    monkeypatch.delattr(models, "find")
     assert main([str(photos / "one" / "my cat.png"), *PAIR, *words, "--out", str(tmp_path)]) == 2
 
 

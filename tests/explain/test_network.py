@@ -457,4 +457,4 @@ def test_what_is_imported_late_is_offered_too():
 
 def test_a_run_is_no_model_but_has_one(reference):
     with pytest.raises(LayerError, match=r"^Run is not a Keras model: give its \.model\.$"):
-        Explainer(Run("mine", reference[0], card=None))
+        Explainer(Run("mine", None, lambda: reference[0]))

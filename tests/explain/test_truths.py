@@ -7,7 +7,6 @@ import tensorflow as tf
 from skimage import data
 
 from explain import Explainer
-from explain.engine_openvino import OpenVinoEngine
 from explain.formulas import FORMULAS
 from tests.explain.kinds import state
 
@@ -111,7 +110,7 @@ def test_both_engines_give_the_same_maps(explained, name):
 def test_what_the_graph_makes_is_what_the_formulas_make(explained, name):
     """Maps that leave the graph without activations and gradients, against the equations in float64 on both."""
     explainer, found = explained[name, "openvino"]
-    methods = OpenVinoEngine.in_graph
+    methods = explainer._engine.in_graph
     alone = explainer(data.chelsea(), targets=("cat", "dog"), methods=methods)
     assert set(methods) == set(FORMULAS)
     for layer in found.layers:

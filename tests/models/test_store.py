@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from models import Card, ModelError, Run, graphs, load, save
+from models import Card, ModelError, Run, find, graphs, load, save
 from models.fingerprint import fingerprint, picture, same
 from models.store import CHECKPOINTS
 from tests.explain.networks import small_net
@@ -135,7 +135,35 @@ def test_the_fingerprint_catches_another_graph(folder):
 
 def test_a_run_is_shown_without_all_that_its_card_says(folder):
     run = load(folder)
-    assert repr(run) == f"Run(name='cats_vs_dogs/test', model={run.model!r})"
+    assert repr(run) == "Run(name='cats_vs_dogs/test')"
+
+
+def test_a_run_that_is_found_is_built_when_its_model_is_asked_for(folder, monkeypatch):
+    built = []
+    monkeypatch.setattr(graphs, "build", lambda *what, **head: built.append(what) or keras.Model())
+    run = find(folder)
+    assert (run.labels, run.input_size, built) == (("cat", "dog"), SIZE, [])
+    with pytest.raises(ModelError, match="do not fit"):
+        _ = run.model
+    assert len(built) == 1
+
+
+def test_a_runs_identity_is_all_that_decides_what_it_computes(folder, tmp_path):
+    def identity(**other) -> str:
+        shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+        replace(Card.read(folder / "card.json"), **other).write(tmp_path / "card.json")
+        return find(tmp_path).identity
+
+    same = identity()
+    assert same == identity() == find(folder).identity != ""
+    assert identity(labels=("dog", "cat"), results={"test": {"accuracy": 1.0}}) == same
+    others = {"architecture": "B1", "input_size": 96, "units": 2, "head": {"dropout": 0.2, "head_norm": True}}
+    assert len({same, *(identity(**{fact: value}) for fact, value in others.items())}) == 5
+    assert identity(sha256="") == ""
+    identity()
+    (tmp_path / "model.weights.h5").write_bytes(b"others")
+    with pytest.raises(ModelError, match="not those of its card"):
+        find(tmp_path)
 
 
 def test_loading_leaves_a_model_that_does_not_train(folder):
@@ -244,4 +272,4 @@ def test_a_file_of_keras_2_is_told_what_to_become(tmp_path):
 @pytest.mark.parametrize(("labels", "numbered"), [("0 1 2", True), ("cat dog 2", False), ("1 2 3", False)])
 def test_classes_that_are_only_numbered_have_no_names(labels, numbered):
     card = Card("task", "run", "CNN1", tuple(labels.split()), SIZE, 3)
-    assert Run("task/run", None, card).numbered is numbered
+    assert Run("task/run", card, lambda: None).numbered is numbered

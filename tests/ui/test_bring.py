@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 import models
 from explain import compiled
-from models import Card, Run, save
+from models import Card, save
 from tests.explain.networks import small_net
 from tests.models.a_hub import State, serving
 from tests.ui import strangers
@@ -47,10 +47,10 @@ def shipped(tmp_path_factory):
             keras.utils.set_random_seed(seed)
             card = Card("pets", run, "SmallNet", LABELS, strangers.SIZE, 2)
             save(models.graphs.build("SmallNet", strangers.SIZE, 2), card, folder / "pets" / run)
-        load = models.load
+        find = models.find
         patch.setattr(models, "CHECKPOINTS", folder)
         patch.setattr(models, "names", lambda: models.store.names(folder))
-        patch.setattr(models, "load", lambda name: load(name, folder))
+        patch.setattr(models, "find", lambda name: find(name, folder))
         for one in cached:
             one.cache_clear()
         warm_up.wait()
@@ -254,7 +254,7 @@ def test_nothing_of_a_model_stays_on_the_disk(app, files, monkeypatch, tmp_path)
     assert runs.explainer(name).engine == "openvino"
     assert not list(tmp_path.iterdir())
     # As it would were it a run of the house.
-    runs.prepare(Run("mine", keras.saving.load_model(files / "mine.keras"), runs.guests[name].card))
+    runs.prepare(keras.saving.load_model(files / "mine.keras"), runs.guests[name].card)
     assert list(tmp_path.iterdir())
 
 
@@ -312,7 +312,7 @@ def test_nobody_brings_anything_where_that_is_off(files, monkeypatch):
 def test_a_guest_with_names_of_its_own_stands_beside_those_names_only(files):
     model = keras.saving.load_model(files / "mine.keras")
     card = Card("yours", "mine", "mine", ("lynx", "wolf"), strangers.SIZE, 2)
-    explainer = runs.prepare(Run("mine", model, card))
+    explainer = runs.prepare(model, card)
     mine = {
         f"yours/{labelled}": runs.Guest("mine", card, explainer, weights=1, labelled=labelled)
         for labelled in (True, False)

@@ -28,15 +28,16 @@ def checkpoints(tmp_path, monkeypatch):
         (tmp_path / name).mkdir(parents=True)
         card(name, **other).write(tmp_path / name / "card.json")
 
-    def load(name: str) -> str:
+    def find(name: str) -> models.Run:
         if "damaged" in name:
             raise ModelError("The weights are not those of its card.")
-        return name
+        return models.Run(name, card(name), lambda: name)
 
     monkeypatch.setattr(models, "CHECKPOINTS", tmp_path)
     monkeypatch.setattr(models, "names", lambda: models.store.names(tmp_path))
-    monkeypatch.setattr(models, "load", load)
-    monkeypatch.setattr(runs, "prepare", lambda run: run)
+    monkeypatch.setattr(models, "find", find)
+    monkeypatch.setattr(runs, "remember", lambda run: run.model)
+    monkeypatch.setattr(runs, "prepare", lambda network, _: network)
     monkeypatch.setattr(runs, "_refused", set())
     # A name leaves no garbage, and to look for some takes a second among all that other tests have loaded.
     monkeypatch.setattr(gc, "collect", lambda: 0)
@@ -140,8 +141,9 @@ class Network:
 @pytest.fixture
 def networks(monkeypatch):
     """Loading gives a Network, and what was loaded before comes back afterwards."""
-    monkeypatch.setattr(models, "load", lambda name: name)
-    monkeypatch.setattr(runs, "prepare", lambda run: Network())
+    monkeypatch.setattr(models, "find", lambda name: models.Run(name, card("task/run"), Network))
+    monkeypatch.setattr(runs, "remember", lambda run: run.model)
+    monkeypatch.setattr(runs, "prepare", lambda network, _: network)
     before = list(runs._shipped.cache.items())
     runs._shipped.cache.clear()
     gc.unfreeze()
