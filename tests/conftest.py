@@ -58,10 +58,13 @@ def shipped():
 
 
 SHARED = {"tests/ui/test_browser_": "app", "tests/ui/test_corpus": "app"}
+SHARED |= {"tests/explain/test_main": "shipped", "tests/explain/test_truths": "shipped"}
 SHARED |= {"tests/spaces/test_gradio": "spaces", "tests/spaces/test_static": "spaces"}
 """Files that share a server, or networks, by how their paths begin; every other file is a group of its own."""
-LONG = ("app", "spaces", "tests/ui/test_bring.py", "tests/spaces/test_docker.py")
-"""Groups that come first: what is short comes last, so that all workers end together."""
+FIRST = ("tests/ui/test_browser_", "tests/spaces/test_static", "tests/spaces/test_gradio")
+FIRST += ("tests/ui/test_bring.py", "tests/spaces/test_docker.py")
+"""Files that come first, by how their paths begin: what is short comes last, so that all workers end together. Gradio's
+server finds what the app's has remembered meanwhile."""
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -102,5 +105,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("browser"):
             item.add_marker(pytest.mark.flaky(reruns=2))
-    places = {name: place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: places.get(group_of(item.nodeid), len(LONG)))
+    items.sort(key=lambda item: [not item.nodeid.startswith(start) for start in FIRST])
