@@ -22,9 +22,12 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
 
 
 @pytest.fixture(scope="session")
-def static_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def static_folder(tmp_path_factory: pytest.TempPathFactory, shipped: dict) -> Path:
     """What the static Space of the shipped pair is made of."""
-    return assembled(tmp_path_factory.mktemp("static") / "space")
+    with pytest.MonkeyPatch.context() as patch:
+        # Loaded once, for those who compare with it too.
+        patch.setattr("models.load", shipped.__getitem__)
+        return assembled(tmp_path_factory.mktemp("static") / "space")
 
 
 @pytest.fixture(scope="session")
