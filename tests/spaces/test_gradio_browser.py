@@ -246,7 +246,7 @@ def test_it_fits_in_both_themes_and_does_not_look_like_gradio(look, theme):
         if width > height:
             page.wait_for_function(f"document.documentElement.scrollHeight <= {height}")
         assert page.locator(".parallax").bounding_box()["width"] > 0.92 * width
-        assert shut_out(page) == []
+        assert shut_out(page, theme) == []
     page.emulate_media(media="print")
     expect(page.get_by_role("heading", name="Parallax")).to_have_css("color", "rgb(20, 24, 29)")
     expect(page.get_by_text("Upload")).to_be_hidden()

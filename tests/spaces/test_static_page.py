@@ -182,7 +182,7 @@ def _nobody_is_shut_out(tab: Tab) -> None:
         for scheme in ("light", "dark"):
             tab.page.emulate_media(color_scheme=scheme)
             expect(tab.page.locator(".parallax")).to_have_attribute("data-theme", scheme)
-            assert shut_out(tab.page) == [], (width, scheme)
+            assert shut_out(tab.page, scheme) == [], (width, scheme)
             expect(tab.page.get_by_text("no photograph leaves this device")).to_be_visible()
 
 

@@ -93,10 +93,11 @@ def pixels(canvas: Locator) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB"))
 
 
-def shut_out(page: Page) -> list[str]:
-    """What on a page keeps somebody out or is hard on them, as axe-core finds it."""
+def shut_out(page: Page, theme: str = "light") -> list[str]:
+    """What on a page keeps somebody out or is hard on them, as axe-core finds it; in the dark only colours differ."""
     # To describe every node that is well takes twice as long as to look at all.
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    options = {"resultTypes": ["violations"]} | ({"runOnly": ["color-contrast"]} if theme == "dark" else {})
+    found = Axe().run(page, options=options).response["violations"]
     return [
         f"{one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['failureSummary']}"
         for one in found

@@ -117,7 +117,7 @@ def test_one_gets_from_page_to_page_and_back_and_nobody_is_shut_out(page, server
                 expect(page.locator(f"[data-theme]:not([data-theme={theme}])")).to_have_count(0)
                 # Halfway from one colour to another nothing can be read.
                 page.wait_for_function("document.getAnimations().every((one) => !(one instanceof CSSTransition))")
-                assert shut_out(page) == [], (title, theme, width)
+                assert shut_out(page, theme) == [], (title, theme, width)
                 assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.set_viewport_size({"width": 1280, "height": 720})
     page.get_by_role("link", name="Look", exact=True).click()

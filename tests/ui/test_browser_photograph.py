@@ -89,9 +89,10 @@ def test_files_that_are_no_photographs_get_one_sentence_and_the_last_one_stays(l
 
 
 def test_odd_files_are_photographs(look, explainers):
+    """A few of those that `explain.photo` is tested with: all of them take one way."""
     tab = look()
-    for name, make in pictures.ODD.items():
-        content = make()
+    for name in ("turned.jpg", "panorama.jpg", "phone.heic"):
+        content = pictures.ODD[name]()
         tab.upload(name, content)
         tab.ready(name)
         expect(tab.alert).to_have_count(0)
