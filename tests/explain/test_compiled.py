@@ -52,6 +52,16 @@ def test_what_was_not_used_for_longest_goes_first(graphs):
     assert sum(file.stat().st_size for file in graphs.folder.iterdir()) <= graphs.most
 
 
+def test_a_graph_of_somebody_else_is_found_too(graphs, monkeypatch):
+    graphs.keep("a", lambda: CONTENT)
+
+    def refuse(_: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert graphs.find("a") == CONTENT
+
+
 def test_a_graph_larger_than_all_may_be_is_not_kept(tmp_path):
     small = Graphs(tmp_path, most=100)
     small.keep("a", lambda: CONTENT)

@@ -109,21 +109,28 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(place: Path, space: Path, image: Recipe) -> Iterator[Running]:
-    """The image's steps in a clean environment, then its command as its user, whose home is read-only."""
+    """The image's steps in a clean environment, then its command as its user, whose home is read-only by then."""
     as_user = {"user": USER, "group": USER, "extra_groups": []} if os.geteuid() == 0 else {}
     environment = _environment(place, image, as_user)
     app = place / "app"
     app.mkdir()
+    somebody: dict = {}
     for word, rest in image.steps:
         if word == "COPY":
             *sources, _ = rest.split()
             for source in sources:
                 subprocess.run(["cp", "-R", f"{space}/{source}", app], check=True)
+        elif word == "USER":
+            # Git keeps no other rights than these, whatever the checkout's umask was; a file of two names is not ours.
+            ours = ["find", place, "(", "-type", "d", "-o", "-type", "f", "-links", "1", ")"]
+            subprocess.run([*ours, "-exec", "chmod", "u=rwX,go=rX", "{}", "+"], check=True)
+            somebody = as_user
         elif word == "RUN" and not rest.startswith("useradd"):
-            _run(rest, app, environment)
-    # Git keeps no other rights than these, whatever the checkout's umask was; a file with two names is not ours alone.
-    ours = ["find", place, "(", "-type", "d", "-o", "-type", "f", "-links", "1", ")"]
-    subprocess.run([*ours, "-exec", "chmod", "u=rwX,go=rX", "{}", "+"], check=True)
+            _run(rest, app, environment, somebody)
+    home = place / "home"
+    home.chmod(0o555)
+    if as_user:
+        os.chown(home, 0, 0)
     log = place / "log.txt"
     log.touch(0o644)
     port = _free_port()
@@ -148,7 +155,9 @@ def _environment(place: Path, image: Recipe, as_user: dict) -> dict[str, str]:
     same = version == f"{sys.version_info.major}.{sys.version_info.minor}"
     layers.copy([Requirement("pip"), *(_asked_for() if same else [])], venv)
     home = place / "home"
-    home.mkdir(mode=0o555)
+    home.mkdir()
+    if as_user:
+        os.chown(home, USER, USER)
     kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name.endswith("_PROXY")}
     # An image keeps no cache; here it is worth having.
     own = {name: value for name, value in image.environment.items() if name != "PIP_NO_CACHE_DIR"}
@@ -173,8 +182,8 @@ def _python(version: str, as_user: dict) -> str:
     pytest.skip(f"needs a Python {version} that another user may start")
 
 
-def _run(line: str, folder: Path, environment: dict[str, str]) -> None:
-    done = subprocess.run(line, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
+def _run(line: str, folder: Path, environment: dict[str, str], somebody: dict) -> None:
+    done = subprocess.run(line, shell=True, cwd=folder, env=environment, capture_output=True, text=True, **somebody)
     if done.returncode and re.search(r"NewConnectionError|NameResolutionError", done.stderr):
         pytest.skip("needs a package index")
     assert done.returncode == 0, done.stderr[-2_000:]
@@ -230,6 +239,9 @@ def test_it_runs_as_its_user_and_shows_the_first_evidence(running: Running, brow
     assert "SGD cat" in tab.status.inner_text()
     assert not tab.errors
     page.close()
+    # The image has what that takes, and a Space wakes up in a moment.
+    if (maps := Path(f"/proc/{running.pid}/maps")).exists():
+        assert "/site-packages/tensorflow/" not in maps.read_text()
     log = running.log.read_text(errors="replace")
     assert "Traceback" not in log
     # It asks nobody on the internet for its own address.
