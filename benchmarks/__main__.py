@@ -31,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("browser", help="the static Space: seconds to the evidence, frames a second with the camera")
     load = commands.add_parser("load", help="the app under 1, 4, 16 and 32 visitors who upload without a pause")
     load.add_argument("--seconds", type=float, default=120, help="for each number of visitors; default: 120")
+    start = commands.add_parser("start", help="a first start, and one that finds its networks written down")
+    start.add_argument("--rounds", type=int, default=5, metavar="N", help="of both; default: 5")
     commands.add_parser("readme", help="write the README's tables from assets/")
     commands.add_parser("picture", help="take the README's picture of the app")
     mutants = commands.add_parser("mutation", help="which mutants of the explain engine its tests kill")

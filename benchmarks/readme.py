@@ -140,6 +140,20 @@ def browser() -> str:
     return _table(["in the browser", "measured"], rows)
 
 
+def start() -> str:
+    """What the start benchmark measured."""
+    head = {
+        "what": "from the command",
+        "first_s": "the first time, s",
+        "again_s": "later, s",
+        "times": "times faster",
+        "first_mb": "memory, MB",
+        "again_mb": "later, MB",
+    }
+    rows = [[row[key] for key in head] for row in tables.read(STUDIES / "start" / "table.csv")]
+    return _table(list(head.values()), rows)
+
+
 def _table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
@@ -151,6 +165,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed": speed,
     "studies": studies,
     "training": training,
+    "start": start,
     "load": load,
     "browser": browser,
 }
