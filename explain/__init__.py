@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from explain.checks import Finding, check
     from explain.explainer import Explainer
     from explain.explanation import Explanation
+    from explain.remembered import remember
 
 __all__ = [
     "EngineError",
@@ -30,6 +31,7 @@ __all__ = [
     "PhotoError",
     "TargetError",
     "check",
+    "remember",
 ]
 
 
@@ -43,6 +45,10 @@ def __getattr__(name: str) -> Any:
         from explain import checks
 
         return getattr(checks, name)
+    if name == "remember":
+        from explain import remembered
+
+        return remembered.remember
     raise AttributeError(f"module 'explain' has no attribute {name!r}")
 
 

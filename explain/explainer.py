@@ -36,7 +36,7 @@ class Explainer:
 
     Args:
         model: any Keras 3 classifier, flat or nested, with or without a final sigmoid or softmax; or what
-            `explain.remembered.remember` gives in its place.
+            `explain.remember` gives in its place.
         labels: class names in the order of the outputs; two labels and one unit mean (negative, positive). Without
             labels, classes are named by their numbers. Classes that share a name, as the bird and the machine "crane"
             of ImageNet, get their number behind it: `crane (134)`.

@@ -14,10 +14,9 @@ from cachetools import LRUCache, TTLCache, cached
 from PIL import Image
 
 import models
-from explain import Explainer, ExplainError, Explanation, photo
+from explain import Explainer, ExplainError, Explanation, photo, remember
 from explain.compiled import Graphs
 from explain.methods import DEFAULT
-from explain.remembered import remember
 from models import ModelError
 from models.card import Card
 

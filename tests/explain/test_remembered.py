@@ -9,10 +9,9 @@ import keras
 import numpy as np
 import pytest
 
-from explain import Explainer, remembered
+from explain import Explainer, remember, remembered
 from explain.compiled import Graphs
 from explain.methods import FORMULAS
-from explain.remembered import remember
 from tests.explain.networks import classifier, few, photograph
 
 ROOT = Path(__file__).parents[2]
@@ -89,9 +88,8 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 import numpy as np
-from explain import Explainer
+from explain import Explainer, remember
 from explain.compiled import Graphs
-from explain.remembered import remember
 found = Explainer(remember(SimpleNamespace(identity="mine"), Graphs(Path(sys.argv[1]))))(np.zeros((9, 9, 3), np.uint8))
 print(found.top, *sorted({"keras", "tensorflow", "onnx"} & set(sys.modules)))
 """
