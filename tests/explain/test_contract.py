@@ -16,7 +16,7 @@ from tests.explain.kinds import KINDS, OTHERS, PICTURES, parts, state
 LINEAR = ("grad_cam", "hires_cam", "xgrad_cam")
 METHODS = (*FORMULAS, *PERTURBATIONS)
 CLOSE = 1e-4
-WRITTEN = ("flat", "twice nested", "softmax in the last layer", "mixed float16")
+WRITTEN = ("flat", "mixed float16")
 """Of the ways to write the same network those that differ most: test_network.py holds that all become one graph."""
 
 

@@ -220,11 +220,13 @@ def first_visit(server: Server, browser: Browser) -> list[dict]:
 
 
 @pytest.fixture(scope="session")
-def explainers(shipped: dict) -> dict:
+def explainers() -> dict:
     """The shipped pair, explained by the library: what the page must show."""
-    from explain import Explainer
+    import models
+    from explain import Explainer, remember
 
-    return {name.split("/")[1]: Explainer(run.model, labels=run.labels, threads=1) for name, run in shipped.items()}
+    found = {run: models.find(f"cats_vs_dogs/{run}") for run in PAIR}
+    return {name: Explainer(remember(run), labels=run.labels, threads=1) for name, run in found.items()}
 
 
 @pytest.fixture
