@@ -199,9 +199,9 @@ def _files_that_are_no_photographs(tab: Tab) -> None:
     _give(tab, "good.png", EXACT["chelsea.png"]())
     tab.ready("good.png")
     before = pixels(tab.evidence("Adam"))
-    bad = {name: make() for name, make in pictures.BAD.items()} | {"phone.heic": pictures.ODD["phone.heic"]()}
-    for name, content in bad.items():
-        _give(tab, name, content)
+    bad = ("empty.jpg", "text.jpg", "truncated.png", "bomb.png", "phone.heic")
+    for name in bad:
+        _give(tab, name, (pictures.BAD | pictures.ODD)[name]())
         expect(tab.alert).to_contain_text(f'"{name}"')
         said = tab.alert.inner_text()
         assert said.endswith(".") and said.count(". ") == 0
@@ -213,7 +213,7 @@ def _files_that_are_no_photographs(tab: Tab) -> None:
     assert _places(tab) == places
     _give(tab, "<img src=x onerror=alert(1)>.jpg", pictures.BAD["text.jpg"]())
     expect(tab.alert).to_contain_text('"<img src=x onerror=alert(1)>.jpg" cannot be read')
-    for name in ("panorama.jpg", "cmyk.jpg", "animation.gif"):
+    for name in ("panorama.jpg", "cmyk.jpg"):
         _give(tab, name, pictures.ODD[name]())
         tab.ready(name)
         expect(tab.page.locator(".message")).to_have_text("")
