@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks import machine, server
 from benchmarks.errors import BenchmarkError
 from benchmarks.study import write
-from benchmarks.visitor import Visitor
+from benchmarks.visitor import Visitor, first_evidence
 
 STUDY = Path(__file__).parents[1] / "assets" / "studies" / "load"
 VISITORS = (1, 4, 16, 32)
@@ -109,10 +109,8 @@ def _photographs() -> list[bytes]:
 
 async def _ready(url: str) -> None:
     """Wait until networks are loaded and somebody was shown evidence."""
-    async with asyncio.timeout(READY_SECONDS), Visitor(url) as visitor:
-        answer = await visitor.open()
-        if not answer.evidence:
-            raise BenchmarkError(f"The first page has no evidence: {answer.alerts}")
+    async with asyncio.timeout(READY_SECONDS):
+        await first_evidence(url)
 
 
 async def _step(app: server.Server, visitors: int, seconds: float, photographs: list[bytes]) -> Seen:

@@ -130,8 +130,7 @@ def load() -> str:
         "peak_first_half_mb": "peak memory, first half, MB",
         "peak_second_half_mb": "second half, MB",
     }
-    rows = [[row[key] for key in head] for row in tables.read(STUDIES / "load" / "table.csv")]
-    return _table(list(head.values()), rows)
+    return _columns("load", head)
 
 
 def browser() -> str:
@@ -150,7 +149,12 @@ def start() -> str:
         "first_mb": "memory, MB",
         "again_mb": "later, MB",
     }
-    rows = [[row[key] for key in head] for row in tables.read(STUDIES / "start" / "table.csv")]
+    return _columns("start", head)
+
+
+def _columns(of: str, head: dict[str, str]) -> str:
+    """Columns of a study's table, by their names there, under those that they have here."""
+    rows = [[row[key] for key in head] for row in tables.read(STUDIES / of / "table.csv")]
     return _table(list(head.values()), rows)
 
 

@@ -21,7 +21,7 @@ from statistics import median
 from benchmarks import machine, server
 from benchmarks.errors import BenchmarkError
 from benchmarks.study import write
-from benchmarks.visitor import Visitor
+from benchmarks.visitor import first_evidence
 from explain.compiled import VARIABLE
 
 ROOT = Path(__file__).parents[1]
@@ -62,15 +62,8 @@ def page(variables: dict[str, str]) -> tuple[float, float]:
     """The app, until a page has evidence of both runs."""
     begun = time.monotonic()
     with server.running(variables) as app:
-        asyncio.run(_visit(app.url))
+        asyncio.run(first_evidence(app.url))
         return time.monotonic() - begun, _peak(app.process.pid)
-
-
-async def _visit(url: str) -> None:
-    async with Visitor(url) as visitor:
-        answer = await visitor.open()
-        if not answer.evidence:
-            raise BenchmarkError(f"The first page has no evidence: {answer.alerts}")
 
 
 def _peak(pid: int) -> float:

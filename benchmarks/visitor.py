@@ -20,6 +20,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import ClientConnection, connect
 
+from benchmarks.errors import BenchmarkError
+
 UPLOADER = "Your photograph"
 MESSAGE = re.compile(r'<p role="(alert|status)"[^>]*>(.*?)</p>', re.DOTALL)
 SECONDS = 120
@@ -145,3 +147,15 @@ def _meta(mixed: MixedData) -> dict[str, Any]:
     (table,) = mixed.arrow_blobs.values()
     description = pa.ipc.open_stream(table.data).read_all()["blob"][-1].as_py()
     return json.loads(description) | json.loads(mixed.json)["about"]
+
+
+async def first_evidence(url: str) -> None:
+    """Wait until somebody who opens the page was shown evidence of both runs.
+
+    Raises:
+        BenchmarkError: if the page comes without.
+    """
+    async with Visitor(url) as visitor:
+        answer = await visitor.open()
+        if not answer.evidence:
+            raise BenchmarkError(f"The first page has no evidence: {answer.alerts}")

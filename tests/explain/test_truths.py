@@ -24,7 +24,7 @@ def off(one, other):
 
 @pytest.fixture(scope="module")
 def explaining(shipped):
-    """Explainer and explanation of one photograph, for every run and engine, and the models before and after."""
+    """Explainer and explanation of one photograph, for every case, and the models before and after."""
     before, found = {name: state(run.model) for name, run in shipped.items()}, {}
     for name, engine in CASES:
         explainer = Explainer(shipped[name].model, labels=shipped[name].labels, engine=engine)
