@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-# pip compiles file after file, tests of the packages too; all cores do it in a third of the time without those. A file
-# that is no Python for this version (there are some) does not matter until somebody imports it.
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+# uv installs in a quarter of pip's time. Where it cannot be had, or fails, pip does it.
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+install = $(BIN)/uv pip install --quiet --python $(BIN)/python -r $(1) || $(PIP) --no-compile -r $(1)
+# pip compiles file after file, tests of the packages too, and uv waits for it; all cores do it beside what comes next,
+# without those. A file that is no Python for this version (there are some) does not matter until somebody imports it.
 COMPILE = ( $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true ) &
 
 .PHONY: app test lint scripts unit browser space-docker space-gradio space-static clean
@@ -34,19 +36,20 @@ unit: $(VENV)/dev browser spaces/static/node_modules
 browser: $(VENV)/dev
 	tests/find_browser.sh $(BIN) --install
 
-$(VENV)/app: requirements.txt requirements-base.txt
+# Without uv what needs it goes on, and is not made again for want of it.
+$(BIN)/uv:
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@# A pip of today installs in two thirds of the time that the one beside Python 3.11 takes; without it that one does.
-	-$(INSTALL) --upgrade pip
-	$(INSTALL) -r requirements.txt
-	@# pip needs one core for what the tests need besides, and the app does not wait for it.
+	-$(PIP) uv
+
+$(VENV)/app: requirements.txt requirements-base.txt | $(BIN)/uv
+	$(call install,requirements.txt)
 	$(COMPILE)
 	touch $@
 
-$(VENV)/dev: $(VENV)/app requirements-dev.txt
-	$(INSTALL) -r requirements-dev.txt
+$(VENV)/dev: requirements-dev.txt requirements.txt requirements-base.txt | $(BIN)/uv
+	$(call install,requirements-dev.txt)
 	$(COMPILE)
-	touch $@
+	touch $(VENV)/app $@
 
 # The Streamlit app as a folder that can be pushed to a Docker Space as it is.
 space-docker: SPACE := build/space-docker
