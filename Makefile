@@ -24,7 +24,7 @@ lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo --no-cache
-	$(BIN)/pyright
+	$(BIN)/pyrefly check
 
 scripts: $(VENV)/dev
 	$(BIN)/node --test "tests/**/*.test.js"

@@ -124,7 +124,7 @@ def served(folder: Path, headers: Mapping[str, str] = {}) -> Iterator[str]:
                 self.send_header(name, value)
             super().end_headers()
 
-        def log_message(self, *arguments: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))

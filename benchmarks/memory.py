@@ -30,7 +30,7 @@ def main() -> int:
         explainer(next(photographs))
         if number % EVERY == 0:
             gc.collect()
-            rows.append({"explanations": number, "resident_mb": f"{resident() / 2**20:.1f}"})
+            rows.append({"explanations": str(number), "resident_mb": f"{resident() / 2**20:.1f}"})
             print(f"{number:>5} explanations {rows[-1]['resident_mb']:>8} MB", flush=True)
     write(FILE, rows)
     return 0

@@ -19,6 +19,7 @@ from streamlit.proto.BidiComponent_pb2 import MixedData
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from benchmarks.errors import BenchmarkError
 
@@ -71,7 +72,7 @@ class Visitor:
         cookies = "; ".join(f"{name}={value}" for name, value in self._http.cookies.items())
         self._socket = await connect(
             self._url.replace("http", "ws", 1) + "/_stcore/stream",
-            subprotocols=["streamlit", token],  # pyright: ignore[reportArgumentType]
+            subprotocols=[Subprotocol("streamlit"), Subprotocol(token)],
             additional_headers={"Cookie": cookies},
             max_size=None,
             proxy=None,

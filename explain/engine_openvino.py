@@ -233,4 +233,5 @@ class OpenVinoEngine:
             row = ops.concat(rows, axis=1).output(0)
             row.set_names({kind})
             outputs.append(row)
+        # pyrefly: ignore [no-matching-overload]  # OpenVINO's stubs want a `self` of another class.
         return self._openvino.Model(outputs, network.get_parameters()[: None if targets else 1])

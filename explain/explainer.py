@@ -210,6 +210,7 @@ class Explainer:
     def _side_by_side(self) -> tuple[Engine, int]:
         """An engine for many photographs, and how many go through it at a time."""
         calls = min(self._threads or os.cpu_count() or 1, MOST_SIDE_BY_SIDE)
+        # pyrefly: ignore [missing-attribute]  # `_batch` asks for it with OpenVINO's engine only.
         return (self._engine.side_by_side(calls) if calls > 1 else self._engine), calls
 
     def see(self, picture: Any) -> np.ndarray:
@@ -258,6 +259,7 @@ class Explainer:
             some = rows[None, first : first + several]
             if in_graph:
                 # Activations and gradients need not leave the graph for maps that it makes itself.
+                # pyrefly: ignore [missing-attribute]
                 found = engine.maps(image, some, in_graph, whole=len(in_graph) < len(methods))
             else:
                 found = engine(image, some)

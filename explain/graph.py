@@ -9,7 +9,7 @@ of swish x s(x) is a product with s (1 + x (1 - s)), that of squeeze-and-excitat
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -132,7 +132,7 @@ class _Writer:
         proto = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="parallax"
         )
-        facts = {"input_size": self.size, "layers": [self.facts[name] for name in self.wanted]}
+        facts: dict[str, Any] = {"input_size": self.size, "layers": [self.facts[name] for name in self.wanted]}
         if labels is not None:
             facts["labels"] = list(labels)
         helper.set_model_props(proto, {key: json.dumps(value) for key, value in facts.items()})

@@ -238,7 +238,7 @@ def _views(model: Any) -> dict[str, _View]:
             continue
         sources = [source for source in _sources(layer) if source.name in views]
         # A gate of squeeze-and-excitation is (1, 1): it scales cells and moves none.
-        known = [(views[one.name], size[0]) for one in sources if (size := _spatial(one)) not in (None, (1, 1))]
+        known = [(views[one.name], size[0]) for one in sources if (size := _spatial(one)) and size != (1, 1)]
         # Cells that come from none, such as those of a vector that is given rows, are taken for the whole picture's.
         view, cells = max(known, key=lambda one: one[0].reach, default=whole)
         views[layer.name] = _after(layer, view, cells, made[0])

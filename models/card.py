@@ -1,7 +1,7 @@
 """`card.json`: everything that is known about one run."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,16 +108,14 @@ class Card:
             kinds += [(card.training.get("augmentation", {}), dict), (card.preprocessing.get("fit", "crop"), str)]
             if not all(isinstance(part, kind) for part, kind in kinds):
                 raise TypeError
-            return cls(
-                **{
-                    **vars(card),
-                    "labels": tuple(map(str, card.labels)),
-                    "fingerprint": tuple(map(float, card.fingerprint)),
-                    "input_size": int(card.input_size),
-                    "units": int(card.units),
-                    "seconds": float(card.seconds),
-                    "cpu_seconds": float(card.cpu_seconds),
-                }
+            return replace(
+                card,
+                labels=tuple(map(str, card.labels)),
+                fingerprint=tuple(map(float, card.fingerprint)),
+                input_size=int(card.input_size),
+                units=int(card.units),
+                seconds=float(card.seconds),
+                cpu_seconds=float(card.cpu_seconds),
             )
         except (TypeError, ValueError, AttributeError, OverflowError):
             raise ModelError(

@@ -77,7 +77,7 @@ def _styles(shown: "Sequence[Result]") -> dict[str, tuple[str, str, bool]]:
     """Colour, marker and whether it is hollow, for each run: no two alike, and all told apart without colour."""
     optimizers = [one.card.optimizer["name"] for one in shown]
     by_optimizer = len({one.card.architecture for one in shown}) == 1
-    styles = {}
+    styles: dict[str, tuple[str, str, bool]] = {}
     for index, (one, optimizer) in enumerate(zip(shown, optimizers, strict=True)):
         colour = COLOURS.get(optimizer, INK) if by_optimizer else OTHERS[index % len(OTHERS)]
         styles[one.run] = (

@@ -113,12 +113,7 @@ def per_class(found: Mapping[str, Evaluation], labels: Sequence[str]) -> Iterato
 
     classes = range(len(labels))
     for name, one in found.items():
-        scores = precision_recall_fscore_support(
-            one.labels,
-            one.predicted,
-            labels=classes,
-            zero_division=0,  # pyright: ignore[reportArgumentType]
-        )
+        scores = precision_recall_fscore_support(one.labels, one.predicted, labels=classes, zero_division=0)
         for label, precision, recall, f1, support in zip(labels, *map(np.asarray, scores), strict=True):
             yield {
                 "run": name,

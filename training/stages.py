@@ -32,17 +32,15 @@ class Trained:
     def __init__(self, model: Any, job: Job, stage: Stage, cache: Cache, say: Callable[[str], None]):
         recipe, seed = job.recipe, job.plan.seed
         self.model, self._job, self._say = model, job, say
-        packed = isinstance(job.training, Packed)
-        self._views = views.Views(
-            np.empty(0) if packed else job.training.pictures, recipe.augmentation, recipe.input_size, seed, stage.views
-        )
+        pictures = np.empty(0) if isinstance(job.training, Packed) else job.training.pictures
+        self._views = views.Views(pictures, recipe.augmentation, recipe.input_size, seed, stage.views)
         self.training: views.Source = self._views
         self.validation: views.Source = views.plain(job.validation.pictures, recipe.input_size)
         self._kept: list[Features] = []
         unfreeze(model, stage.trainable)
         self.rest = model
         parts = cut(model, stage.trainable)
-        if parts is not None and packed:
+        if parts is not None and isinstance(job.training, Packed):
             # Streamed pictures run through the whole network, whose frozen part drops nothing all the same.
             self.rest = joined(parts)
         elif parts is not None:

@@ -35,10 +35,9 @@ def toolbar_of_tasks() -> str:
     return task
 
 
-def choose_task(**looks: Any) -> str:
+def choose_task(label_visibility: str = "collapsed", width: int | str = 220) -> str:
     """The task that pages show."""
-    looks = {"label_visibility": "collapsed", "width": 220} | looks
-    return choose("task", "Task", runs.tasks(), named=runs.task_title, **looks)
+    return choose("task", "Task", runs.tasks(), named=runs.task_title, label_visibility=label_visibility, width=width)
 
 
 def choose(

@@ -222,7 +222,7 @@ def _agreement(runs: Sequence[Explanation]) -> list[list[float | None]]:
         return []
     rows = []
     for target in range(len(runs[0].targets)):
-        row = []
+        row: list[float | None] = []
         for layer in runs[0].layers:
             one, other = (found.maps[_method(found)][layer.name][target] for found in runs[:2])
             value = agreement(one, other)
