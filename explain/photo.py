@@ -109,14 +109,35 @@ def see(photo: Image.Image, size: int, fit: Fit = "crop", source_size: int | Non
     """
     check(fit, source_size)
     if fit == "crop":
-        width, height = photo.size
-        side = min(width, height)
-        left, top = (width - side) // 2, (height - side) // 2
-        photo = photo.crop((left, top, left + side, top + side))
+        photo = photo.crop(_middle(*photo.size))
     if source_size is not None:
         width, height = photo.size
         photo = photo.resize((min(width, source_size), min(height, source_size)), Image.Resampling.BILINEAR)
     return np.array(photo.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def box_seen(
+    box: tuple[float, float, float, float], full_size: tuple[int, int], size: int, fit: Fit = "crop"
+) -> tuple[float, float, float, float]:
+    """Where a box of a photograph lies in the square that a network with inputs of `size` x `size` sees of it.
+
+    Both boxes are (left, top, right, bottom) in pixels: one of the upright photograph, whose width and height are
+    `full_size`, see `read`, the other of `see`. What the square cuts off lies below 0 or beyond `size`.
+
+    Raises PhotoError for an unknown fit.
+    """
+    check(fit, None)
+    left, top, right, bottom = _middle(*full_size) if fit == "crop" else (0, 0, *full_size)
+    across, down = size / (right - left), size / (bottom - top)
+    x0, y0, x1, y1 = box
+    return (x0 - left) * across, (y0 - top) * down, (x1 - left) * across, (y1 - top) * down
+
+
+def _middle(width: int, height: int) -> tuple[int, int, int, int]:
+    """The square in the middle."""
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    return left, top, left + side, top + side
 
 
 def _name(source: Any) -> str:

@@ -392,6 +392,29 @@ def test_seeing_the_smallest_and_thinnest(size):
         assert (photo.see(picture, 32, fit, source_size=8) == [10, 20, 30]).all()
 
 
+@pytest.mark.parametrize("fit", ["crop", "squash"])
+@pytest.mark.parametrize("turned", [1, 6])
+def test_a_box_lies_where_it_is_seen(fit, turned):
+    """A white box on black, in a photograph that lies on its side too: its pixels are found where the box is said."""
+    pixels = np.zeros((300, 200, 3) if turned == 1 else (200, 300, 3), np.uint8)
+    box = (60, 100, 180, 220)
+    left, top, right, bottom = box
+    if turned == 1:
+        pixels[top:bottom, left:right] = 255
+    else:
+        # A quarter turn clockwise makes the columns rows and the last row the first column.
+        pixels[200 - right : 200 - left, top:bottom] = 255
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    picture = photo.read(io.BytesIO(encoded(Image.fromarray(pixels), "PNG", exif=exif.tobytes())))
+    assert picture.info["full_size"] == (200, 300)
+    rows, columns = np.nonzero(photo.see(picture, 60, fit)[:, :, 0] > 127)
+    found = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    assert photo.box_seen(box, (200, 300), 60, fit) == found
+    with pytest.raises(PhotoError, match="stretch"):
+        photo.box_seen(box, (200, 300), 60, "stretch")  # type: ignore[arg-type]
+
+
 def test_pillow_says_nothing_besides(tmp_path):
     """Of pictures between 90 and 180 megapixels it warns, which stood in the log beside the sentence."""
     path = tmp_path / "large.png"

@@ -27,7 +27,7 @@ import onnx
 from onnx import TensorProto, external_data_helper, helper
 
 import models
-from explain import Explainer, graph, photo
+from explain import Explainer, photo
 from explain.errors import ExplainError
 from explain.methods import DEFAULT
 from models.errors import ModelError
@@ -131,6 +131,9 @@ def _graph(run: models.Run, layers: Sequence[str]) -> onnx.ModelProto:
     That is `share/<layer>` (targets, C): activation x gradient, summed over the cells, as `Explanation.contributions`.
     Activations are (1, C, H, W): onnxruntime computes so, and every turn costs time.
     """
+    # It imports Keras, which `models.load` has done by now, and quietly.
+    from explain import graph
+
     proto = graph.write(
         run.model, run.card.input_size, outputs="all", layers=layers, labels=run.labels, half=True, methods=[DEFAULT]
     )
