@@ -77,6 +77,24 @@ def test_charts_are_printed_whole_and_large_enough(chart):
         assert page.locator(part).evaluate("one => one.scrollHeight <= one.clientHeight"), part
 
 
+def test_confusion_is_printed_in_the_colours_of_a_light_page(chart):
+    page = chart("errors.js", MOUNT_ERRORS, errors.contents("cifar10", errors.STUDIES / "cifar10_errors")[0])
+    middle = page.locator(".pe-grid").last.locator("tbody td").first
+    light = colour(middle)
+    page.emulate_media(color_scheme="dark")
+    expect(page.locator(".pe")).to_have_attribute("data-theme", "dark")
+    assert colour(middle) != light
+    page.evaluate(
+        "addEventListener('beforeprint', () => { document.title = document.querySelector('.pe').dataset.theme })"
+    )
+    page.pdf()
+    assert page.title() == "light"
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert colour(middle) == light
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert colour(middle) != light
+
+
 def test_colours_that_say_something_are_left_by_a_system_with_its_own(still, chart):
     tab = still()
     tab.page.emulate_media(forced_colors="active")

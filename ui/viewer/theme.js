@@ -9,8 +9,13 @@ export function isDark(colour) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b < 0.5;
 }
 
-/** Walks up from an element, through shadow roots, to the first background that is not transparent. */
+let onPaper = false;
+globalThis.addEventListener?.("beforeprint", () => { onPaper = true; });
+globalThis.addEventListener?.("afterprint", () => { onPaper = false; });
+
+/** Walks up from an element, through shadow roots, to the first background that is not transparent; paper is light. */
 export function darkBehind(element) {
+  if (onPaper) return false;
   for (let node = element; node; node = node.parentNode ?? node.host) {
     if (node.nodeType !== Node.ELEMENT_NODE) continue;
     const dark = isDark(getComputedStyle(node).backgroundColor);
@@ -34,11 +39,13 @@ export function watchTheme(element, changed) {
     observer.observe(node, { attributes: true, attributeFilter: ["class", "style", "data-theme"] });
   }
   media.addEventListener("change", changed);
+  for (const moment of ["beforeprint", "afterprint"]) globalThis.addEventListener(moment, changed);
   // The background has a transition of no length to speak of: a change of a theme's variable is an event.
   element.addEventListener("transitionend", changed);
   return () => {
     observer.disconnect();
     media.removeEventListener("change", changed);
+    for (const moment of ["beforeprint", "afterprint"]) globalThis.removeEventListener(moment, changed);
     element.removeEventListener("transitionend", changed);
   };
 }
