@@ -7,9 +7,11 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # uv installs in a quarter of pip's time. Where it cannot be had, or fails, pip does it.
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 install = $(BIN)/uv pip install --quiet --python $(BIN)/python -r $(1) || $(PIP) --no-compile -r $(1)
-# pip compiles file after file, tests of the packages too, and uv waits for it; all cores do it beside what comes next,
-# without those. A file that is no Python for this version (there are some) does not matter until somebody imports it.
-COMPILE = ( $(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true ) &
+# What every process imports is compiled once, by all cores, and not by each process that comes first; the rest is when it
+# is imported. A file that is no Python for this version (there are some) does not matter until somebody imports it.
+IMPORTED = tensorflow keras jax jaxlib numpy scipy pandas matplotlib streamlit onnx openvino google PIL _pytest
+COMPILE = ( cd $(VENV)/lib/python*/site-packages && ../../../bin/python -m compileall -qq -j 0 -x '/tests?/' $(IMPORTED) ) || true
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: app test lint scripts unit browser space-docker space-gradio space-static clean
 
