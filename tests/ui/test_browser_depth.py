@@ -167,7 +167,7 @@ def _colour(picture: np.ndarray) -> float:
 
 def test_the_gates_of_both_runs_stand_side_by_side(still, explainers):
     tab = still(layer="5c")
-    slow = {name: explainers[run].gates(data.chelsea())["5c"] for run, name in RUNS}
+    slow = {name: explainers[run](data.chelsea(), keep=True).gates["5c"] for run, name in RUNS}
     for name, gates in slow.items():
         bars = tab.page.get_by_role("img", name=f"{name}: 672 SE gates, mean {gates.mean():.2f}")
         expect(bars).to_be_visible()
