@@ -15,10 +15,10 @@ from typing import Any
 
 from benchmarks import chromium, machine
 from benchmarks.errors import BenchmarkError
-from benchmarks.study import write
+from benchmarks.study import STUDIES, keep
 
 ROOT = Path(__file__).parents[1]
-STUDY = ROOT / "assets" / "studies" / "browser"
+STUDY = STUDIES / "browser"
 LOCK = ROOT / "spaces" / "static" / "package-lock.json"
 DEPTHS = ("top", "5c", "3b", "stem")
 PHOTOGRAPHS = 11
@@ -83,8 +83,7 @@ def main() -> int:
             options: Any = {"viewport": {"width": 1280, "height": 720}, "reduced_motion": "reduce"}
             rows, state = measure(browser.new_context(**options), url)
         about |= state | {"chromium": browser.version, "onnxruntime-web": _runtime()}
-    write(STUDY / "table.csv", rows)
-    (STUDY / "machine.json").write_text(json.dumps(about, indent=2) + "\n")
+    keep(STUDY, rows, about)
     return 0
 
 

@@ -11,23 +11,21 @@ python -m benchmarks load [--seconds 120]
 
 import asyncio
 import io
-import json
 import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 
 import httpx
 import numpy as np
 
 from benchmarks import machine, server
 from benchmarks.errors import BenchmarkError
-from benchmarks.study import write
+from benchmarks.study import STUDIES, keep
 from benchmarks.visitor import Visitor, first_evidence
 
-STUDY = Path(__file__).parents[1] / "assets" / "studies" / "load"
+STUDY = STUDIES / "load"
 VISITORS = (1, 4, 16, 32)
 SIZE = (4032, 3024)
 READY_SECONDS = 180
@@ -90,8 +88,7 @@ def main(seconds: float) -> int:
             errors += seen.errors
             print(*rows[-1].values(), *seen.errors[:3], flush=True)
     about["load_after"] = round(os.getloadavg()[0], 2)
-    write(STUDY / "table.csv", rows)
-    (STUDY / "machine.json").write_text(json.dumps(about, indent=2) + "\n")
+    keep(STUDY, rows, about)
     return 1 if errors else 0
 
 
@@ -115,10 +112,10 @@ async def _ready(url: str) -> None:
 
 async def _step(app: server.Server, visitors: int, seconds: float, photographs: list[bytes]) -> Seen:
     seen, names = Seen(), count()
-    start, used = time.monotonic(), _processor(app)
+    start, used = time.monotonic(), machine.processor_time(app.process.pid)
     watch = asyncio.create_task(_watch(app, seen, start))
     await asyncio.gather(*(_visit(app.url, seen, start + seconds, photographs, names) for _ in range(visitors)))
-    seen.processor = _processor(app) - used
+    seen.processor = machine.processor_time(app.process.pid) - used
     watch.cancel()
     with suppress(asyncio.CancelledError):
         await watch
@@ -145,27 +142,11 @@ async def _visit(url: str, seen: Seen, end: float, photographs: list[bytes], nam
         seen.errors.append(repr(error))
 
 
-def _processor(app: server.Server) -> float:
-    """Seconds of processor time that the server has taken so far.
-
-    Raises:
-        BenchmarkError: on a system without /proc.
-    """
-    try:
-        _, _, rest = Path(f"/proc/{app.process.pid}/stat").read_text().rpartition(")")
-    except OSError:
-        raise BenchmarkError("Processor time is read from /proc, which this system does not have.") from None
-    user, system = rest.split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
 async def _watch(app: server.Server, seen: Seen, start: float) -> None:
-    statm = Path(f"/proc/{app.process.pid}/statm")
     async with httpx.AsyncClient(base_url=app.url, timeout=60, trust_env=False) as client:
         while True:
             asked = time.monotonic()
             (await client.get("/_stcore/health")).raise_for_status()
             seen.health.append(time.monotonic() - asked)
-            pages = int(statm.read_text().split()[1])
-            seen.memory.append((time.monotonic() - start, pages * os.sysconf("SC_PAGE_SIZE")))
+            seen.memory.append((time.monotonic() - start, machine.resident(app.process.pid)))
             await asyncio.sleep(1)

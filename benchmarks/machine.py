@@ -1,4 +1,4 @@
-"""What a measurement ran on."""
+"""What a measurement ran on, and what a process takes of it."""
 
 import os
 import platform
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from benchmarks.errors import BenchmarkError
 
 
 def describe() -> dict[str, object]:
@@ -18,6 +20,42 @@ def describe() -> dict[str, object]:
         "python": platform.python_version(),
         **dict(_versions()),
     }
+
+
+def processor_time(pid: int) -> float:
+    """Seconds of processor time that a running process has taken so far.
+
+    Raises:
+        BenchmarkError: on a system without /proc.
+    """
+    user, system = _told(pid, "stat").rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a running process holds now.
+
+    Raises:
+        BenchmarkError: on a system without /proc.
+    """
+    return int(_told(pid, "statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak(pid: int) -> int:
+    """The most memory that a running process has held, in kB.
+
+    Raises:
+        BenchmarkError: on a system without /proc.
+    """
+    lines = _told(pid, "status").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+
+
+def _told(pid: int, file: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/{file}").read_text()
+    except OSError:
+        raise BenchmarkError("What a process takes is read from /proc, which this system does not have.") from None
 
 
 def _versions() -> Iterator[tuple[str, str]]:

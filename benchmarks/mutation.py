@@ -33,10 +33,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.study import STUDIES
 from training import tables
 
 ROOT = Path(__file__).parents[1]
-STUDY = ROOT / "assets" / "studies" / "mutation"
+STUDY = STUDIES / "mutation"
 SESSIONS = ROOT / "out" / "mutation"
 SUBJECTS = (
     "explain/formulas.py",

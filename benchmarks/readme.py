@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.study import STUDIES
 from models import CHECKPOINTS
 from models.card import Card
 from training import recipes, tables
@@ -14,7 +15,6 @@ from training import studies as study
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-STUDIES = ROOT / "assets" / "studies"
 BLOCK = re.compile(r"(<!-- (?P<name>[\w-]+) -->\n).*?(<!-- /(?P=name) -->)", re.DOTALL)
 
 

@@ -7,7 +7,6 @@ measured in one run, in turns, on one photograph and one network, so that a slow
 A library that is not there or fails stays in the table, with the reason.
 """
 
-import json
 import statistics
 import tempfile
 import time
@@ -23,7 +22,7 @@ from skimage import data
 from benchmarks.agreement import keras_io
 from benchmarks.errors import BenchmarkError
 from benchmarks.machine import describe
-from benchmarks.study import RUN, STUDY, TARGET, load, write
+from benchmarks.study import RUN, STUDY, TARGET, keep, load, write
 from benchmarks.worker import TITLES, PeerError, Worker, hand_over, interpreter, two_logits
 
 ROUNDS = 20
@@ -75,9 +74,8 @@ def main(python: str | None = None, rounds: int = ROUNDS) -> int:
     with _cases(python) as (cases, missing, facts):
         facts = {**describe(), "rounds": rounds, **facts}
         rows = measure(cases, missing, rounds)
-    write(STUDY / "table.csv", table(rows))
+    keep(STUDY, table(rows), facts)
     write(STUDY / "targets.csv", targets(rows))
-    (STUDY / "machine.json").write_text(json.dumps(facts, indent=2) + "\n")
     return 0
 
 

@@ -8,7 +8,6 @@ python -m benchmarks start [--rounds 5]
 """
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
@@ -20,12 +19,12 @@ from statistics import median
 
 from benchmarks import machine, server
 from benchmarks.errors import BenchmarkError
-from benchmarks.study import write
+from benchmarks.study import STUDIES, keep
 from benchmarks.visitor import first_evidence
 from explain.compiled import VARIABLE
 
 ROOT = Path(__file__).parents[1]
-STUDY = ROOT / "assets" / "studies" / "start"
+STUDY = STUDIES / "start"
 PAIR = ("cats_vs_dogs/sgd", "cats_vs_dogs/adam")
 Start = Callable[[dict[str, str]], tuple[float, float]]
 """Starts with these variables beside the process's own; gives seconds, and the most memory in MB."""
@@ -35,8 +34,7 @@ def main(rounds: int) -> int:
     """Measure, print and store the table; returns the exit status."""
     about = machine.describe() | {"rounds": rounds}
     rows = [measure(what, start, rounds) for what, start in STARTS.items()]
-    write(STUDY / "table.csv", rows)
-    (STUDY / "machine.json").write_text(json.dumps(about, indent=2) + "\n")
+    keep(STUDY, rows, about)
     return 0
 
 
@@ -63,20 +61,7 @@ def page(variables: dict[str, str]) -> tuple[float, float]:
     begun = time.monotonic()
     with server.running(variables) as app:
         asyncio.run(first_evidence(app.url))
-        return time.monotonic() - begun, _peak(app.process.pid)
-
-
-def _peak(pid: int) -> float:
-    """The most memory that a running process has held, in MB.
-
-    Raises:
-        BenchmarkError: on a system without /proc.
-    """
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        raise BenchmarkError("Peak memory is read from /proc, which this system does not have.") from None
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+        return time.monotonic() - begun, machine.peak(app.process.pid) / 1024
 
 
 def command(variables: dict[str, str]) -> tuple[float, float]:

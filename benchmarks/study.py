@@ -1,11 +1,14 @@
-"""The network and photograph that every figure of the speed study is about, and where its numbers go."""
+"""Where the numbers go, and the network and photograph that every figure of the speed study is about."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from training import tables
 
-STUDY = Path(__file__).parents[1] / "assets" / "studies" / "speed"
+STUDIES = Path(__file__).parents[1] / "assets" / "studies"
+STUDY = STUDIES / "speed"
 RUN = "cats_vs_dogs/adam"
 TARGET = "cat"
 
@@ -17,6 +20,12 @@ def load() -> Any:
 
     import_keras()
     return models.load(RUN)
+
+
+def keep(study: Path, rows: list[dict[str, str]], about: Mapping[str, object]) -> None:
+    """Store a study's table and what it was measured on, and print the table."""
+    write(study / "table.csv", rows)
+    (study / "machine.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
 def write(file: Path, rows: list[dict[str, str]]) -> None:

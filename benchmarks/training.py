@@ -9,7 +9,6 @@ How soon the tutorial gets there is chance: its first epoch may end at 0.91 or a
 seeds, and of each the run that took the middle amount of processor time is compared.
 """
 
-import json
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from typing import Any
 from benchmarks import fine_tuning, machine, study
 from benchmarks.errors import BenchmarkError
 
-STUDY = Path(__file__).parents[1] / "assets" / "studies" / "training_speed"
+STUDY = study.STUDIES / "training_speed"
 TASK = "cats_vs_dogs"
 OURS, THEIRS = "Parallax: features of frozen layers kept", "keras.io: fine-tuning tutorial"
 SEEDS = (0, 1, 2)
@@ -63,7 +62,6 @@ def main(source: str | None, weights: str, target: float) -> int:
         raise BenchmarkError(str(error)) from error
     table = compare(curves, target)
     study.write(STUDY / "curve.csv", curves)
-    study.write(STUDY / "table.csv", table)
     facts |= {
         "task": TASK,
         "target": target,
@@ -73,7 +71,7 @@ def main(source: str | None, weights: str, target: float) -> int:
         "validation": {"n": len(validation), "sha256": validation.sha256},
         "weights": Path(weights).name,
     }
-    (STUDY / "machine.json").write_text(json.dumps(facts, indent=2) + "\n")
+    study.keep(STUDY, table, facts)
     return 0
 
 

@@ -1,5 +1,7 @@
 """The speed study: turns, ratios, bars, and what is stored."""
 
+import os
+import time
 from importlib.metadata import PackageNotFoundError
 
 import pytest
@@ -81,7 +83,15 @@ def test_memory_was_flat_over_a_thousand_explanations():
     found = {int(row["explanations"]): float(row["resident_mb"]) for row in read(memory.FILE)}
     assert max(found) == memory.EXPLANATIONS
     assert max(found.values()) <= 1.05 * found[memory.EVERY]
-    assert memory.resident() > 0
+
+
+def test_what_a_process_takes_is_told():
+    me = os.getpid()
+    before, told, after = time.process_time(), machine.processor_time(me), time.process_time()
+    assert before - 0.1 <= told <= after + 0.1
+    assert 0 < machine.resident(me) <= 1.1 * 1024 * machine.peak(me)
+    with pytest.raises(BenchmarkError, match="/proc"):
+        machine.resident(-1)
 
 
 def test_no_rounds_are_one_sentence():
