@@ -2,12 +2,10 @@
 
 import os
 import platform
-from collections.abc import Iterator
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
+from models.versions import versions
 
 
 def describe() -> dict[str, object]:
@@ -17,8 +15,7 @@ def describe() -> dict[str, object]:
         "cores": os.cpu_count(),
         "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "system": platform.system(),
-        "python": platform.python_version(),
-        **dict(_versions()),
+        **versions("numpy", "tensorflow-cpu", "tensorflow", "keras", "openvino"),
     }
 
 
@@ -56,13 +53,6 @@ def _told(pid: int, file: str) -> str:
         return Path(f"/proc/{pid}/{file}").read_text()
     except OSError:
         raise BenchmarkError("What a process takes is read from /proc, which this system does not have.") from None
-
-
-def _versions() -> Iterator[tuple[str, str]]:
-    # TensorFlow has another name where it uses a GPU.
-    for name in ("numpy", "tensorflow-cpu", "tensorflow", "keras", "openvino"):
-        with suppress(PackageNotFoundError):
-            yield name, version(name)
 
 
 def _processor() -> str:

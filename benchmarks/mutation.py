@@ -27,13 +27,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.study import STUDIES
+from models.versions import versions
 from training import tables
 
 ROOT = Path(__file__).parents[1]
@@ -145,7 +145,7 @@ def main(wanted: Sequence[str] = ()) -> int:
             else:
                 _store(one, mutants(tree, one))
     packages = ("cosmic-ray", "pytest", "numpy", "scipy", "tensorflow-cpu", "keras", "openvino")
-    facts = {"system": platform.system(), "python": platform.python_version()} | {one: version(one) for one in packages}
+    facts = {"system": platform.system(), **versions(*packages)}
     (STUDY / "machine.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return 0
 

@@ -9,8 +9,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -27,8 +25,9 @@ from explain.errors import ExplainError, TargetError
 from explain.methods import DEFAULT, check_methods
 from models.command import status_of
 from models.store import sha256
+from models.versions import versions
 
-VERSIONS = ("keras", "tensorflow-cpu", "tensorflow", "openvino", "numpy", "pillow")
+PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "openvino", "numpy", "pillow")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -309,7 +308,7 @@ def _manifest(
         "methods": list(methods),
         "predictions": _predictions(found),
         "agreement": list(_agreement(found)),
-        "versions": _versions(),
+        "versions": versions(*PACKAGES),
         "seconds": round(seconds, 3),
     }
 
@@ -331,14 +330,6 @@ def _agreement(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
             layers = agreements(one, other, method, number)
             told = {name: None if np.isnan(value) else round(value, 6) for name, value in layers.items()}
             yield {"runs": pair, "method": method, "target": target, "layers": told}
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": sys.version.split()[0]}
-    for name in VERSIONS:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
 
 
 def _export(asked: argparse.Namespace) -> int:

@@ -25,10 +25,8 @@ one_wrong.csv
 """
 
 import json
-import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +36,7 @@ import models
 from explain import Explainer
 from explain.agreement import agreement
 from explain.methods import DEFAULT
+from models.versions import versions
 from training import data, tables, views
 from training.evaluate import Evaluation, evaluate, load_for, seen_by
 from training.recipe import TrainingError
@@ -100,8 +99,7 @@ def analyse(
         },
         "both_wrong": len(order) - len(single),
         "one_wrong": len(single),
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("keras", "numpy", "openvino", "scikit-learn")},
+        "versions": versions("keras", "numpy", "openvino", "scikit-learn"),
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return summary

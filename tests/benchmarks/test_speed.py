@@ -11,6 +11,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.speed import FIVE, KERAS_IO, OPENVINO, OURS, SEVEN, TENSORFLOW, Row
 from benchmarks.study import STUDY
 from benchmarks.worker import TITLES, PeerError
+from models import versions
 from training.tables import read
 
 
@@ -107,7 +108,7 @@ def test_a_machine_is_described_by_what_it_has(monkeypatch):
             raise PackageNotFoundError(name)
         return f"{name} 1"
 
-    monkeypatch.setattr(machine, "version", version)
+    monkeypatch.setattr(versions, "version", version)
     found = machine.describe()
     assert found["tensorflow"] == "tensorflow 1"
     assert "tensorflow-cpu" not in found
