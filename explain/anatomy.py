@@ -53,17 +53,6 @@ class MBConv:
     projected_score: float
     contributions: np.ndarray = field(repr=False)
 
-    @property
-    def shares(self) -> np.ndarray:
-        """Contributions (C_out,) as shares of all: signed, absolute values sum to 1 (or are 0 where nothing counts)."""
-        return self.contributions / max(float(np.abs(self.contributions).sum()), 1e-30)
-
-    @property
-    def residual_score_share(self) -> float:
-        """|residual_score| / (|residual_score| + |projected_score|), 0..1."""
-        both = abs(self.residual_score) + abs(self.projected_score)
-        return abs(self.residual_score) / both if both else 0.0
-
 
 def block_of(layers: tuple[Layer, ...], name: str) -> Layer:
     """The layer that is the output of block `name`.
