@@ -57,7 +57,7 @@ TESTS = {
     "explain/architecture.py": "tests/explain/test_graph.py",
     "explain/layers.py": "tests/explain/test_layers.py",
     "explain/network.py": "tests/explain/test_network.py",
-    "explain/explainer.py": "tests/explain/test_truths.py",
+    "explain/classes.py": "tests/explain/test_truths.py",
 }
 LEFT_OUT = re.compile(r"core/ReplaceBinaryOperator_(Add|Sub|Mul|Div|FloorDiv|Mod|Pow)_([LR]Shift|Bit\w+)$")
 # What the tests import, so that a fork has it; nothing here may start a thread, which a fork would lose.
@@ -83,7 +83,7 @@ MISTAKES = tuple(
         ("sign", "explain/formulas.py", "_weighted(A, _sum(G) /", "_weighted(A, -_sum(G) /"),
         ("sign", "explain/engine_tensorflow.py", "row * logits", "-row * logits"),
         ("sign", "explain/graph.py", "alpha=1 / (height * width)", "alpha=-1 / (height * width)"),
-        ("sign", "explain/explainer.py", "-1.0 if number == 0", "-1.0 if number == 1"),
+        ("sign", "explain/classes.py", "-1.0 if number == 0", "-1.0 if number == 1"),
         ("layer", "explain/engine_tensorflow.py", "zip(self._names, *gradients,", "zip(self._names[::-1], *gradients,"),
         ("layer", "explain/engine_openvino.py", 'name: found[f"{kind}/{name}"]', 'name: found[f"{kind}/top"]'),
         ("layer", "explain/graph.py", "gradients[block.name] =", "gradients[blocks[blocks.index(block) - 1].name] ="),
@@ -94,7 +94,7 @@ MISTAKES = tuple(
             "unstack(cotangents[:, ::-1], axis=1)",
         ),
         ("target", "explain/engine_openvino.py", "cotangents[photo, some]", "cotangents[0, some]"),
-        ("target", "explain/explainer.py", "self.labels.index(target)", "self.labels[::-1].index(target)"),
+        ("target", "explain/classes.py", "self.labels.index(target)", "self.labels[::-1].index(target)"),
         ("padding offset", "explain/architecture.py", "- size, 0) // 2", "- size + 1, 0) // 2"),
         ("padding offset", "explain/layers.py", "(span / 2 - before)", "(span / 2)"),
         ("padding offset", "explain/graph.py", "- 1) / 2 - before", "- 1) / 2"),

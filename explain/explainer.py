@@ -2,10 +2,9 @@
 
 import os
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from functools import cached_property
 from itertools import chain, islice
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from explain import compiled, photo
 from explain.anatomy import Gates, MBConv, block_of, dissect
+from explain.classes import Classes, Target, listed, turned
 from explain.compiled import Graphs
 from explain.engine import Engine, Pass, check_engine, engine_for
 from explain.errors import EngineError, LayerError, TargetError
@@ -24,7 +24,6 @@ from explain.methods import DEFAULT, FIXED, ODD, check_methods
 from explain.network import Network, network_of
 from explain.perturbation import Progress, perturb
 
-Target = str | int
 MANY = 12
 """Photographs of a batch from which on it pays to compile graphs that run side by side."""
 MOST_SIDE_BY_SIDE = 4
@@ -83,9 +82,8 @@ class Explainer:
         self._network = network
         self.size = network.size
         self.explains = network.explains
-        self._units = network.units
-        self._squash = network.squash
-        self.labels = _labels(labels, network.units)
+        self._classes = Classes.named(labels, network.units, network.squash)
+        self.labels = self._classes.labels
         self.layers = _choose(network.layers, None if layers is None else _several(layers))
         self._threads = threads
         self._graphs = graphs or Graphs(compiled.folder())
@@ -182,7 +180,7 @@ class Explainer:
         pictures, methods = photo.each(pictures), _several(methods)
         if targets is None:
             return self._batch(((picture, None) for picture in pictures), methods, keep)
-        pictures, wanted = list(pictures), list(_alone(targets))
+        pictures, wanted = list(pictures), list(listed(targets))
         if len(wanted) != len(pictures):
             raise TargetError(
                 "Each photograph needs targets of its own: "
@@ -222,8 +220,8 @@ class Explainer:
 
     def probabilities(self, picture: Any) -> np.ndarray:
         """Probabilities (C,) of a photograph, without a backward pass."""
-        logits = self._engine.logits(self.see(picture)[None].astype("float32"))[0]
-        return self._per_label(logits)[1]
+        logits = self._engine.logits(self.see(picture)[None].astype("float32"))
+        return self._classes.probabilities(self._classes.logits(logits)[0])
 
     def warm_up(self) -> None:
         """Trace or compile now what the first call would wait for."""
@@ -240,17 +238,18 @@ class Explainer:
         progress: Progress | None = None,
     ) -> Explanation:
         check_methods(methods)
-        numbers = [] if targets is None else self._numbers(targets)
+        classes = self._classes
+        numbers = [] if targets is None else classes.numbers(targets)
         seen = self.see(picture)
         started = time.perf_counter()
         image = seen[None].astype("float32")
-        if not numbers and self._units > 1:
+        if not numbers and classes.units > 1:
             numbers = [int(engine.logits(image)[0].argmax())]
         # One logit has one gradient; the other class's evidence is its negative.
-        turned = self._units == 1 and len(numbers) != 1
-        rows = np.ones((1, 1), np.float32) if turned else self._rows(numbers)
+        is_turned = classes.units == 1 and len(numbers) != 1
+        rows = np.ones((1, 1), np.float32) if is_turned else classes.cotangents(numbers)
         in_graph = [] if keep else [method for method in methods if method in getattr(engine, "in_graph", ())]
-        if turned:
+        if is_turned:
             in_graph = [method for method in in_graph if method in ODD + FIXED]
         # The gradients of a thousand targets at once would take gigabytes.
         several = len(rows) if keep else engine.most_targets
@@ -263,11 +262,11 @@ class Explainer:
                 found = engine.maps(image, some, in_graph, whole=len(in_graph) < len(methods))
             else:
                 found = engine(image, some)
-            if turned:
-                numbers = numbers or [int(self._per_label(found.logits[0])[1].argmax())]
-                found = _turned(found, numbers)
+            if is_turned:
+                numbers = numbers or [int(classes.probabilities(classes.logits(found.logits)[0]).argmax())]
+                found = turned(found, numbers)
             parts.append({method: _maps(method, found) for method in methods if method in FORMULAS})
-        logits, probabilities = self._per_label(found.logits[0])
+        logits = classes.logits(found.logits)[0]
 
         def maps_of(method: str) -> dict[str, np.ndarray]:
             if method in FORMULAS:
@@ -278,7 +277,7 @@ class Explainer:
         return Explanation(
             seen,
             logits,
-            probabilities,
+            classes.probabilities(logits),
             self.labels,
             self.layers,
             tuple(self.labels[number] for number in numbers),
@@ -286,25 +285,6 @@ class Explainer:
             found if keep else None,
             time.perf_counter() - started,
         )
-
-    def _per_label(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Logits and probabilities for each label."""
-        if self._units == 1:
-            logits = np.array([-logits[0], logits[0]], np.float32)
-        if self._squash == "none":
-            return logits, logits if self._units > 1 else np.array([1 - logits[1], logits[1]], np.float32)
-        if self._squash == "unknown" and logits.min() >= 0 and np.isclose(logits.sum(), 1, atol=1e-4):
-            return logits, logits
-        if self._squash == "sigmoid":
-            return logits, (1 / (1 + np.exp(-logits.astype("float64")))).astype("float32")
-        shifted = np.exp(logits.astype("float64") - logits.max())
-        return logits, (shifted / shifted.sum()).astype("float32")
-
-    def _rows(self, numbers: Sequence[int]) -> np.ndarray:
-        """What the logits of each target are multiplied by, (T, U) float32."""
-        if self._units == 1:
-            return np.array([[1.0 if number else -1.0] for number in numbers], np.float32)
-        return np.eye(self._units, dtype=np.float32)[list(numbers)]
 
     def _perturbed(
         self,
@@ -316,7 +296,7 @@ class Explainer:
         progress: Progress | None,
     ) -> dict[str, np.ndarray]:
         def per_target(logits: np.ndarray) -> np.ndarray:
-            return (np.concatenate([-logits, logits], axis=1) if self._units == 1 else logits)[:, numbers]
+            return self._classes.logits(logits)[:, numbers]
 
         def behind(layer: Layer) -> Any:
             from explain.engine_tensorflow import Behind
@@ -337,37 +317,6 @@ class Explainer:
             progress or (lambda done, total: None),
         )
 
-    def _numbers(self, targets: Sequence[Target] | Target) -> list[int]:
-        """Of one target or of several; a lone name is not the list of its letters."""
-        numbers = [self._number(target) for target in _alone(targets)]
-        if not numbers:
-            raise TargetError("There is no class to be explained: name one, or give no targets for the likeliest.")
-        return numbers
-
-    def _number(self, target: Target) -> int:
-        if isinstance(target, str) and target in self.labels:
-            return self.labels.index(target)
-        if isinstance(target, (int, np.integer)) and 0 <= target < len(self.labels):
-            return int(target)
-        raise TargetError.unknown(target, self.labels)
-
-
-def _alone(targets: Any) -> Any:
-    """A lone target in a list of its own."""
-    return [targets] if isinstance(targets, (str, int, np.integer)) else targets
-
-
-def _turned(found: Pass, numbers: Sequence[int]) -> Pass:
-    """The pass of one logit and its maps for each of its labels: label 0 gets the negative."""
-    signs = np.array([-1.0 if number == 0 else 1.0 for number in numbers], np.float32)
-    same = np.ones_like(signs)
-    gradients = {name: one * signs[None, :, None, None, None] for name, one in found.gradients.items()}
-    maps = {
-        method: {name: one * (same if method in FIXED else signs)[None, :, None, None] for name, one in layers.items()}
-        for method, layers in found.maps.items()
-    }
-    return replace(found, gradients=gradients, maps=maps)
-
 
 def _maps(method: str, found: Pass) -> dict[str, np.ndarray]:
     """The maps (T, H, W) of a formula, by layer, of the one photograph of a pass."""
@@ -378,16 +327,6 @@ def _maps(method: str, found: Pass) -> dict[str, np.ndarray]:
         gradients = found.gradients[name][0]
         maps[name] = FORMULAS[method](np.broadcast_to(activations, gradients.shape), gradients)
     return maps
-
-
-def _labels(labels: Sequence[str] | None, units: int) -> tuple[str, ...]:
-    count = max(2, units)
-    if labels is None:
-        return tuple(str(number) for number in range(count))
-    if len(labels) != count:
-        raise TargetError(f"There are {len(labels)} labels, but the model tells {count} classes apart.")
-    named = Counter(map(str, labels))
-    return tuple(f"{name} ({number})" if named[str(name)] > 1 else str(name) for number, name in enumerate(labels))
 
 
 def _several(names: Iterable[str] | str) -> Sequence[str]:
