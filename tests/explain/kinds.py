@@ -90,8 +90,14 @@ def resnet():
 
 
 def mobilenet():
-    backbone = keras.applications.MobileNet(include_top=False, weights=None, alpha=0.25, input_shape=(SIZE, SIZE, 3))
+    backbone = first_of_mobilenet(SIZE)
     return keras.Model(backbone.input, head(backbone.output))
+
+
+def first_of_mobilenet(size):
+    """The first three of its thirteen blocks, one of them with a stride."""
+    whole = keras.applications.MobileNet(include_top=False, weights=None, alpha=0.25, input_shape=(size, size, 3))
+    return keras.Model(whole.input, whole.get_layer("conv_pw_3_relu").output)
 
 
 KINDS = {

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 from keras.src.applications.efficientnet import EfficientNet
+from keras.src.applications.efficientnet_v2 import EfficientNetV2
 
 # One block without expansion, one with a stride and a wide kernel, two with a residual.
 TINY_BLOCKS = [
@@ -28,6 +29,26 @@ def tiny(size: int | None, name: str = "tiny", blocks: list[dict] = TINY_BLOCKS)
     """Stem, five MBConv blocks and top, thin; or other blocks."""
     return EfficientNet(
         0.25, 1.0, 32, blocks_args=blocks, include_top=False, weights=None, input_shape=(size, size, 3), name=name
+    )
+
+
+def tiny_v2(size: int) -> keras.Model:
+    """A fused block without expansion, one with a stride, two with a residual, and one MBConv block."""
+    blocks = [
+        {
+            "kernel_size": 3,
+            "num_repeat": repeats,
+            "input_filters": 8,
+            "output_filters": 8,
+            "expand_ratio": expand,
+            "se_ratio": 0 if fused else 0.25,
+            "strides": stride,
+            "conv_type": fused,
+        }
+        for repeats, expand, stride, fused in ((1, 1, 1, 1), (2, 2, 2, 1), (2, 2, 2, 0))
+    ]
+    return EfficientNetV2(
+        0.25, 1.0, 32, blocks_args=blocks, include_top=False, weights=None, input_shape=(size, size, 3), name="tiny_v2"
     )
 
 

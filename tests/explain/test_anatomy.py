@@ -5,13 +5,12 @@ import json
 import keras
 import numpy as np
 import pytest
-from keras.src.applications.efficientnet_v2 import EfficientNetV2
 from PIL import Image
 
 from explain import Explainer, LayerError, TargetError
 from explain.__main__ import main
 from models import Card, Run
-from tests.explain.networks import classifier, off, photograph, tape, tiny
+from tests.explain.networks import classifier, few, off, photograph, tape, tiny_v2
 
 SIZE = 64
 PICTURE = photograph(SIZE)[0].astype("uint8")
@@ -24,29 +23,9 @@ PARTS = {
 }
 
 
-def _tiny_v2():
-    """A fused block without expansion, one with a stride, two with a residual, and one MBConv block."""
-    blocks = [
-        {
-            "kernel_size": 3,
-            "num_repeat": repeats,
-            "input_filters": 8,
-            "output_filters": 8,
-            "expand_ratio": expand,
-            "se_ratio": 0 if fused else 0.25,
-            "strides": stride,
-            "conv_type": fused,
-        }
-        for repeats, expand, stride, fused in ((1, 1, 1, 1), (2, 2, 2, 1), (2, 2, 2, 0))
-    ]
-    return EfficientNetV2(
-        0.25, 1.0, 32, blocks_args=blocks, include_top=False, weights=None, input_shape=(SIZE, SIZE, 3), name="tiny_v2"
-    )
-
-
 @pytest.fixture(scope="module")
 def models():
-    return {"V1": classifier(tiny(SIZE)), "V2": classifier(_tiny_v2())}
+    return {"V1": classifier(few(SIZE)), "V2": classifier(tiny_v2(SIZE))}
 
 
 @pytest.fixture(scope="module")
@@ -173,18 +152,18 @@ def test_the_target_is_the_most_probable_class_unless_one_is_named(explainers):
 
 
 def test_one_unit_has_two_opposite_targets():
-    explainer = Explainer(classifier(tiny(SIZE), units=1), labels=("no", "yes"))
-    no, yes = (explainer.anatomy(PICTURE, "2c", label) for label in ("no", "yes"))
+    explainer = Explainer(classifier(few(SIZE), units=1), labels=("no", "yes"))
+    no, yes = (explainer.anatomy(PICTURE, "2b", label) for label in ("no", "yes"))
     assert np.array_equal(no.contributions, -yes.contributions)
     assert np.abs(yes.contributions).max() > 0
-    assert yes.contributions == pytest.approx(explainer(PICTURE, ["yes"], keep=True).contributions("2c")[0], rel=1e-4)
+    assert yes.contributions == pytest.approx(explainer(PICTURE, ["yes"], keep=True).contributions("2b")[0], rel=1e-4)
 
 
 def test_an_explainer_of_one_layer_takes_every_block_apart(models, explainers):
-    few = Explainer(models["V1"], layers=("top",))
-    mine, whole = (one.anatomy(PICTURE, "2c", 0) for one in (few, explainers["V1", "openvino"]))
+    one_layer = Explainer(models["V1"], layers=("top",))
+    mine, whole = (one.anatomy(PICTURE, "2b", 0) for one in (one_layer, explainers["V1", "openvino"]))
     assert np.array_equal(mine.contributions, whole.contributions)
-    assert [layer.name for layer in few.layers] == ["top"]
+    assert [layer.name for layer in one_layer.layers] == ["top"]
 
 
 def test_gates_of_all_blocks_are_those_of_each_and_are_traced_once(case):
@@ -211,13 +190,13 @@ def test_an_explanation_brings_the_gates_of_its_layers(case):
 @pytest.mark.parametrize("engine", ["tensorflow", "openvino"])
 def test_gates_come_for_the_layers_and_photographs_asked_for(models, engine):
     explainer = Explainer(models["V1"], engine=engine, layers=("2b", "top"))
-    first, second = explainer.batch([PICTURE, 255 - PICTURE], [[0, 1], [2]], keep=True)
+    first, second = explainer.batch([PICTURE, 255 - PICTURE], [[0, 1], [2, 0]], keep=True)
     assert list(first.gates) == ["2b"]
     for found, picture in ((first, PICTURE), (second, 255 - PICTURE)):
         assert np.abs(found.gates["2b"] - explainer.gates(picture)["2b"]).max() < 1e-5
     assert np.abs(first.gates["2b"] - second.gates["2b"]).max() > 1e-4
     with pytest.raises(LayerError, match="keep=True"):
-        _ = explainer(PICTURE).gates
+        _ = explainer(PICTURE, [0, 1]).gates
 
 
 def test_nothing_of_the_model_changes(models):
@@ -233,7 +212,7 @@ def test_nothing_of_the_model_changes(models):
 
 def test_what_is_no_block_is_one_plain_sentence(explainers):
     for stranger in ("top", "stem", "9z"):
-        with pytest.raises(LayerError, match=f"no MBConv block '{stranger}'; the blocks are: 1a, 2a, 2b, 2c, 3a"):
+        with pytest.raises(LayerError, match=f"no MBConv block '{stranger}'; the blocks are: 1a, 2a, 2b\\."):
             explainers["V1", "openvino"].anatomy(PICTURE, stranger)
     image = keras.Input((SIZE, SIZE, 3))
     x = keras.layers.Conv2D(4, 3, activation="relu")(image)

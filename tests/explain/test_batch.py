@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from explain import Explainer, PhotoError, explainer, photo
+from explain.methods import DEFAULT
 from tests.explain.networks import classifier, few, photograph
 
 SIZE = 32
@@ -28,7 +29,7 @@ def side_by_side(monkeypatch):
 @pytest.mark.parametrize("keep", [False, True])
 def test_side_by_side_is_one_by_one(model, side_by_side, keep):
     methods = ("grad_cam", "layer_cam", "eigen_cam")
-    one = Explainer(model, engine="openvino")
+    one = Explainer(model, engine="openvino", layers=("2b", "top"))
     together = list(one.batch(PICTURES, WANTED, methods, keep))
     assert one._side_by_side[1] == 3
     assert one._side_by_side[0] is not one._engine
@@ -47,19 +48,18 @@ def test_side_by_side_is_one_by_one(model, side_by_side, keep):
 
 
 @pytest.mark.parametrize(
-    ("engine", "threads", "photographs", "methods"),
-    [("openvino", None, 2, ("grad_cam",)), ("openvino", 1, 7, ("grad_cam",)), ("tensorflow", None, 7, ("grad_cam",))],
+    ("engine", "threads", "photographs"), [("openvino", None, 2), ("openvino", 1, 7), ("tensorflow", None, 7)]
 )
 def test_few_photographs_one_thread_and_tensorflow_go_one_by_one(
-    model, side_by_side, monkeypatch, engine, threads, photographs, methods
+    model, side_by_side, monkeypatch, engine, threads, photographs
 ):
     one = Explainer(model, engine=engine, threads=threads, layers=("2b",))
     asked = []
     monkeypatch.setattr(type(one._engine), "side_by_side", lambda *_: asked.append(1), raising=False)
-    found = list(one.batch(PICTURES[:photographs], WANTED[:photographs], methods))
+    found = list(one.batch(PICTURES[:photographs], WANTED[:photographs]))
     assert not asked
     for picture, wanted, mine in zip(PICTURES, WANTED, found, strict=False):
-        assert np.array_equal(mine.maps["grad_cam"]["2b"], one(picture, wanted, methods).maps["grad_cam"]["2b"])
+        assert np.array_equal(mine.maps[DEFAULT]["2b"], one(picture, wanted).maps[DEFAULT]["2b"])
 
 
 def test_photographs_are_read_as_they_are_needed(model, side_by_side, monkeypatch):

@@ -8,6 +8,7 @@ from keras.src.applications.resnet import ResNet, stack_residual_blocks_v1
 
 import explain
 from explain import Finding, PhotoError
+from tests.explain.kinds import first_of_mobilenet
 from tests.explain.networks import FEW_BLOCKS, few, photograph
 
 SIZE = 32
@@ -92,9 +93,7 @@ def _resnet():
 
 
 def _mobilenet():
-    backbone = keras.applications.MobileNet(
-        include_top=False, weights=None, alpha=0.25, input_shape=(SIZE, SIZE, 3), depth_multiplier=1
-    )
+    backbone = first_of_mobilenet(SIZE)
     image = keras.Input((SIZE, SIZE, 3))
     return _train(keras.Model(image, _head(backbone(keras.layers.Rescaling(1 / 127.5, -1)(image)))))
 

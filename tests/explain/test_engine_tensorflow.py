@@ -9,7 +9,7 @@ import pytest
 from explain import engine_tensorflow
 from explain.engine_tensorflow import Behind, TensorFlowEngine
 from explain.layers import layers_of
-from tests.explain.networks import classifier, off, photograph, tape, tiny
+from tests.explain.networks import classifier, few, off, photograph, tape
 
 SIZE = 32
 
@@ -112,9 +112,9 @@ def counts(monkeypatch) -> list[int]:
 
 def test_many_targets_are_traced_a_few_at_a_time(small, monkeypatch, engine, counts):
     monkeypatch.setattr(engine_tensorflow, "MOST_TARGETS", 2)
-    few = TensorFlowEngine(small, layers_of(small))
+    engine_of_two = TensorFlowEngine(small, layers_of(small))
     images, rows = photograph(SIZE, photos=2), cotangents(2, 5)
-    found = few(images, rows)
+    found = engine_of_two(images, rows)
     assert counts == [2, 1]
     for name, gradient in found.gradients.items():
         alone = [engine(images, rows[:, one : one + 1]).gradients[name] for one in range(5)]
@@ -181,7 +181,7 @@ def test_behind_a_layer_nothing_trains_whatever_the_graph_says():
 
 
 def test_every_layer_gets_what_the_tape_gives():
-    model = classifier(tiny(SIZE))
+    model = classifier(few(SIZE))
     layers = layers_of(model)
     images, rows = photograph(SIZE, photos=2), cotangents(2, 2)
     found = TensorFlowEngine(model, layers)(images, rows)

@@ -2,16 +2,19 @@
 
 import keras
 import numpy as np
+import onnx
+import openvino
 import pytest
 import tensorflow as tf
 from skimage import data
 
-from explain import Explainer
+from explain import Explainer, graph
 from explain.formulas import FORMULAS
 from tests.explain.kinds import state
 
 TOLERANCE = 1e-4
 AT_THE_TOP = 1e-5
+F32 = {"INFERENCE_PRECISION_HINT": "f32"}
 NAMES = ("cats_vs_dogs/sgd", "cats_vs_dogs/adam")
 ENGINES = ("tensorflow", "openvino")
 CASES = [(NAMES[0], "openvino"), *((NAMES[1], engine) for engine in ENGINES)]
@@ -118,6 +121,26 @@ def test_what_the_graph_makes_is_what_the_formulas_make(explained, name):
         A = np.broadcast_to(found.evidence.activations[layer.name], G.shape).astype("float64")
         for method in methods:
             assert off(alone.maps[method][layer.name], FORMULAS[method](A, G)) < TOLERANCE, (method, layer.name)
+
+
+def test_a_file_of_half_the_size_gives_the_maps_of_the_whole(shipped, explained):
+    """It holds float16 and computes in float32."""
+    run, image = shipped[NAMES[1]], explained[NAMES[1], "openvino"][1].seen[None].astype("float32")
+    protos = [graph.write(run.model, outputs="maps", half=half) for half in (False, True)]
+    assert protos[1].ByteSize() < 0.6 * protos[0].ByteSize()
+    onnx.checker.check_model(protos[1], full_check=True)
+    exact, rough = (
+        openvino.compile_model(openvino.Core().read_model(proto.SerializeToString()), "CPU", F32)(
+            {"image": image, "cotangent": np.ones((1, 1), np.float32)}
+        ).to_dict()
+        for proto in protos
+    )
+    for one, other in zip(exact.items(), rough.values(), strict=True):
+        port, values = one
+        name = port.get_any_name()
+        assert off(other, values) < 5e-3, name
+        # The first gates lie before the first tensor that is large enough.
+        assert name.startswith("gate/") or off(other, values) > 0, name
 
 
 def test_gates_are_those_of_a_plain_forward_pass(shipped, explained):
