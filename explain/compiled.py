@@ -1,7 +1,8 @@
-"""Compiled graphs on disk, so that the next process need not compile them again.
+"""Graphs on disk, so that the next process need neither compile them nor write them down again.
 
-A file is a digest and what OpenVINO exported; its name says what it was compiled from. Any file may be missing, cut off
-or gone at any time, and the folder may be full or read-only: that costs time and nothing else.
+A file is a digest and what OpenVINO exported, or what `explain.remembered` knows of a network; its name says what it
+was made from. Any file may be missing, cut off or gone at any time, and the folder may be full or read-only: that costs
+time and nothing else.
 """
 
 import hashlib
@@ -19,12 +20,12 @@ log = logging.getLogger("parallax")
 VARIABLE = "PARALLAX_GRAPHS"
 """The environment's variable with the folder; empty, nothing is kept."""
 MOST = 500_000_000
-"""Bytes that all graphs together may take; one of B0 takes 33 million."""
+"""Bytes that all graphs together may take; one of B0 takes 33 million, and what is remembered of it 16."""
 HOUR = 3600
 
 
 def folder() -> Path | None:
-    """The folder of this user's compiled graphs; None where there shall or can be none."""
+    """The folder of this user's graphs; None where there shall or can be none."""
     if VARIABLE in os.environ:
         return Path(os.environ[VARIABLE]) if os.environ[VARIABLE] else None
     with suppress(RuntimeError):  # a user without a home
@@ -33,7 +34,7 @@ def folder() -> Path | None:
 
 
 def key(*parts: object) -> str:
-    """A name for what is compiled from these parts: bytes, or values whose text says all about them."""
+    """A name for what is made from these parts: bytes, or values whose text says all about them."""
     digest = hashlib.sha256()
     for part in parts:
         part = part if isinstance(part, bytes) else repr(part).encode()
@@ -43,7 +44,7 @@ def key(*parts: object) -> str:
 
 @dataclass(frozen=True)
 class Graphs:
-    """Compiled graphs in a folder, of which those not used for longest go when they become too many.
+    """Graphs in a folder, of which those not used for longest go when they become too many.
 
     Attributes:
         folder: where they are; None keeps none.
@@ -86,7 +87,7 @@ class Graphs:
                 unfinished.unlink(missing_ok=True)
             self._trim()
         except (OSError, RuntimeError) as error:
-            log.debug("A compiled graph is not kept: %s", error)
+            log.debug("A graph is not kept: %s", error)
 
     def _trim(self) -> None:
         assert self.folder is not None

@@ -108,7 +108,7 @@ class Explainer:
             targets: labels or their numbers, one or several; the most probable class by default.
             methods: names of formulas, see `explain.formulas.FORMULAS`, or of `explain.perturbation.PERTURBATIONS`,
                 which take seconds; of those, occlusion and RISE have one map, of the layer `image`.
-            keep: whether to keep activations and gradients in `Explanation.evidence`.
+            keep: whether to keep activations, gradients and gates in `Explanation.evidence`.
             seed: what RISE draws its masks from.
             progress: told (done, total) while a perturbation runs.
 
@@ -129,6 +129,8 @@ class Explainer:
 
         Raises:
             LayerError: if there is no such block, or the network has none.
+            PhotoError: if the picture cannot be read.
+            TargetError: if the target is not one of the labels.
         """
         block = block_of(self._network.layers, layer)
         before = self._network.layers[self._network.layers.index(block) - 1]
@@ -141,6 +143,7 @@ class Explainer:
 
         Raises:
             LayerError: if no block has any.
+            PhotoError: if the picture cannot be read.
         """
         return self._gates(self.see(picture))
 
@@ -175,7 +178,7 @@ class Explainer:
             keep: as for a call.
 
         Raises:
-            TargetError: if there is not one list of targets for each photograph.
+            TargetError: if there is not one list of targets for each photograph; and at its turn, what a call raises.
         """
         pictures, methods = photo.each(pictures), _several(methods)
         if targets is None:
@@ -212,14 +215,22 @@ class Explainer:
         return (self._engine.side_by_side(calls) if calls > 1 else self._engine), calls
 
     def see(self, picture: Any) -> np.ndarray:
-        """The picture as the network sees it, (S, S, 3) uint8; what was seen already stays as it is."""
+        """The picture as the network sees it, (S, S, 3) uint8; what was seen already stays as it is.
+
+        Raises:
+            PhotoError: if the picture cannot be read.
+        """
         seen = (np.uint8, (self.size, self.size, 3))
         if isinstance(picture, np.ndarray) and (picture.dtype, picture.shape) == seen and self._source_size is None:
             return picture.copy()
         return photo.see(photo.read(picture), self.size, fit=self._fit, source_size=self._source_size)
 
     def probabilities(self, picture: Any) -> np.ndarray:
-        """Probabilities (C,) of a photograph, without a backward pass."""
+        """Probabilities (C,) float32 of a photograph, without a backward pass.
+
+        Raises:
+            PhotoError: if the picture cannot be read.
+        """
         logits = self._engine.logits(self.see(picture)[None].astype("float32"))
         return self._classes.probabilities(self._classes.logits(logits)[0])
 

@@ -22,7 +22,7 @@ class Explanation:
         layers: the explained layers, from the input to the head.
         targets: the labels that maps were made for, T of them.
         maps: method -> layer -> (T, H, W) float32, signed; in which units, its formula says, most in the logit's.
-        evidence: activations and gradients behind the maps, where they were asked for.
+        evidence: activations, gradients and gates behind the maps, where they were asked for.
         seconds: what it took, from the picture as the network sees it to the maps.
     """
 

@@ -63,8 +63,8 @@ def write(
     `half` stores the large weights as float16 and computes in float32: half the file, maps within 1e-2. `recompute`
     lets the backward pass compute again what is cheap, instead of keeping it from the forward pass: faster where a
     runtime makes one step of a convolution and its swish (OpenVINO), slower where it does not (onnxruntime).
-    Raises EngineError where the model is no EfficientNet with one dense layer on top, and for a method that is not in
-    `METHODS`.
+    Raises EngineError where the model is no EfficientNet with one dense layer on top, for a layer that it has not, for
+    a method that is not in `METHODS`, and where neither the model nor the caller says the size.
     """
     network = read(model)
     if others := [method for method in methods if method not in METHODS]:

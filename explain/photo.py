@@ -53,8 +53,9 @@ def read(source: Any) -> Image.Image:
     16-bit pixels keep their range. Deeper integers and floats take the first white point that holds them, of
     1 (floats only), 255 and 65535, or else run from their darkest to their lightest pixel.
 
-    At most 40 megapixels are decoded, and no side over 65,535 pixels. A large JPEG comes at 1/2, 1/4 or 1/8
-    of its size, with at least 1,200 pixels on its short side; so it may have more than 40 megapixels itself.
+    At most 40 megapixels are decoded, and no side over 65,535 pixels. A large JPEG that is not progressive comes at
+    1/2, 1/4 or 1/8 of its size, with at least 1,200 pixels on its short side; so it may have more than 40 megapixels
+    itself.
 
     Of a file's notes the photograph has none, so that to read it again turns and converts nothing twice; its
     `info["full_size"]` is the width and height of the upright picture before it came smaller.
@@ -105,7 +106,7 @@ def see(photo: Image.Image, size: int, fit: Fit = "crop", source_size: int | Non
     `source_size` is the resolution of the pictures that the network was trained on, where that is lower:
     detail beyond it is removed first. Scaling is bilinear and antialiased.
 
-    Returns (size, size, 3) uint8. Raises PhotoError for an unknown fit.
+    Returns (size, size, 3) uint8. Raises PhotoError for an unknown fit, and for a source without pixels.
     """
     check(fit, source_size)
     if fit == "crop":

@@ -41,10 +41,10 @@ def only_what_is_new_is_looked_through() -> None:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with photographs and base weights that the repository does not carry."""
+    """The folder with photographs that the repository does not carry."""
     folder = Path(os.environ.get("PARALLAX_DATA_ROOT", ROOT.parent / "shared"))
     if not folder.is_dir():
-        pytest.skip("needs the photographs and base weights: name their folder in PARALLAX_DATA_ROOT")
+        pytest.skip("needs the photographs: name their folder in PARALLAX_DATA_ROOT")
     return folder
 
 

@@ -62,8 +62,9 @@ def test_the_first_family_gives_what_the_tape_gives(b0):
 
 
 def test_the_second_family_gives_what_the_tape_gives():
-    model = classifier(tiny_v2(40))
-    agrees(model, model, 40)
+    # The last stride is that of a depthwise convolution, from 9 cells a side to 5.
+    model = classifier(tiny_v2(36))
+    agrees(model, model, 36)
 
 
 @pytest.mark.parametrize(("size", "recompute"), [(60, True), (36, False), (36, True)])
