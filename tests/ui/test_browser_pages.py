@@ -99,6 +99,10 @@ def test_one_gets_from_page_to_page_and_back_and_nobody_is_shut_out(page, server
     """axe-core finds nothing serious on any page, large or small, in any theme; nothing is wider than the window."""
     tab = visit(page, f"{server.url}/about")
     page.locator(STANDING["About"]).first.wait_for(timeout=90_000)
+    # No title stays behind at the foot of a sheet of paper.
+    page.emulate_media(media="print")
+    expect(page.locator("h2").first).to_have_css("break-after", "avoid")
+    page.emulate_media(media="screen")
     # Streamlit looks for its server below the page's own address first.
     tab.errors.clear()
     way = page.get_by_role("link", name="Look", exact=True)
@@ -119,6 +123,13 @@ def test_one_gets_from_page_to_page_and_back_and_nobody_is_shut_out(page, server
                 page.wait_for_function("document.getAnimations().every((one) => !(one instanceof CSSTransition))")
                 assert shut_out(page, theme) == [], (title, theme, width)
                 assert page.evaluate("document.documentElement.scrollWidth") <= width
+        # In a room, where a window has twice the pixels, all of a page is twice as large.
+        parts = [page.locator(one).first for one in (standing, ".parallax-brand", ".st-key-pages a")]
+        heights = []
+        for width in (1920, 3840):
+            page.set_viewport_size({"width": width, "height": width * 9 // 16})
+            heights.append([part.bounding_box()["height"] for part in parts])
+        assert heights[1] == pytest.approx([2 * height for height in heights[0]], rel=0.03), title
         page.set_viewport_size({"width": 1280, "height": 720})
     page.get_by_role("link", name="Look", exact=True).click()
     tab.ready()
