@@ -82,11 +82,17 @@ def plain():
 
 
 def resnet():
+    backbone = thin_resnet(SIZE)
+    return keras.Model(backbone.input, head(backbone.output))
+
+
+def thin_resnet(size):
+    """Three residual blocks, one of them with a stride."""
+
     def stacks(x):
         return stack_residual_blocks_v1(stack_residual_blocks_v1(x, 8, 1, stride1=1, name="conv2"), 8, 2, name="conv3")
 
-    backbone = ResNet(stacks, False, True, include_top=False, weights=None, input_shape=(SIZE, SIZE, 3))
-    return keras.Model(backbone.input, head(backbone.output))
+    return ResNet(stacks, False, True, include_top=False, weights=None, input_shape=(size, size, 3))
 
 
 def mobilenet():

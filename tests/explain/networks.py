@@ -5,6 +5,9 @@ import numpy as np
 from keras.src.applications.efficientnet import EfficientNet
 from keras.src.applications.efficientnet_v2 import EfficientNetV2
 
+from explain.architecture import read
+from explain.engine import Pass
+
 # One block without expansion, one with a stride and a wide kernel, two with a residual.
 TINY_BLOCKS = [
     {
@@ -123,3 +126,25 @@ def off(mine: np.ndarray, reference: np.ndarray) -> float:
     """The largest difference relative to the largest value."""
     assert mine.shape == reference.shape
     return float(np.abs(mine - reference).max() / np.abs(reference).max())
+
+
+def cotangents(photos: int, targets: int) -> np.ndarray:
+    """What three logits are multiplied by, for each photograph and target."""
+    return np.random.default_rng(targets).normal(size=(photos, targets, 3)).astype(np.float32)
+
+
+def is_what_the_tape_gives(found: Pass, model: keras.Model, images: np.ndarray, rows: np.ndarray) -> None:
+    """Each photograph and target has its own gradient, at every layer of an EfficientNet, and each block its gates."""
+    layers = read(model).layers
+    assert tuple(found.activations) == tuple(found.gradients) == layers
+    for photo, image in enumerate(images):
+        for target, row in enumerate(rows[photo]):
+            logits, activations, gradients = tape(model, layers, image[None], row[None])
+            assert off(found.logits[photo], logits[0]) < 1e-4
+            for layer, activation, gradient in zip(layers, activations, gradients, strict=True):
+                assert off(found.activations[layer][photo], activation[0]) < 1e-4
+                assert off(found.gradients[layer][photo, target], gradient[0]) < 1e-4
+    assert tuple(found.gates) == layers[1:-1]
+    for layer, gates in found.gates.items():
+        expand = keras.Model(model.input, model.get_layer(f"block{layer}_se_expand").output)
+        assert off(gates, expand(images).numpy().mean((1, 2))) < 1e-5

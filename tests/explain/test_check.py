@@ -4,11 +4,10 @@ import keras
 import numpy as np
 import pytest
 from keras.src.applications.efficientnet import EfficientNet
-from keras.src.applications.resnet import ResNet, stack_residual_blocks_v1
 
 import explain
 from explain import Finding, PhotoError
-from tests.explain.kinds import first_of_mobilenet
+from tests.explain.kinds import first_of_mobilenet, thin_resnet
 from tests.explain.networks import FEW_BLOCKS, few, photograph
 
 SIZE = 32
@@ -83,17 +82,7 @@ def _nested():
     return _train(keras.Sequential(layers))
 
 
-def _resnet():
-    def stacks(x):
-        return stack_residual_blocks_v1(stack_residual_blocks_v1(x, 8, 1, stride1=1, name="conv2"), 8, 2, name="conv3")
-
-    backbone = ResNet(stacks, False, True, include_top=False, weights=None, input_shape=(SIZE, SIZE, 3))
-    image = keras.Input((SIZE, SIZE, 3))
-    return _train(keras.Model(image, _head(backbone(keras.layers.Rescaling(1 / 127.5, -1)(image)))))
-
-
-def _mobilenet():
-    backbone = first_of_mobilenet(SIZE)
+def _on(backbone):
     image = keras.Input((SIZE, SIZE, 3))
     return _train(keras.Model(image, _head(backbone(keras.layers.Rescaling(1 / 127.5, -1)(image)))))
 
@@ -101,8 +90,8 @@ def _mobilenet():
 HEALTHY = {
     "EfficientNet": _flat,
     "EfficientNet, nested, one unit": _nested,
-    "ResNet": _resnet,
-    "MobileNet": _mobilenet,
+    "ResNet": lambda: _on(thin_resnet(SIZE)),
+    "MobileNet": lambda: _on(first_of_mobilenet(SIZE)),
     "plain": lambda: _train(_small(_rescaling())),
     "without BatchNorm": lambda: _train(_small(_rescaling(), norm=False)),
     "raw pixels": lambda: _train(_small()),

@@ -3,7 +3,6 @@
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-import keras
 import numpy as np
 import openvino
 import pytest
@@ -15,7 +14,7 @@ from explain.engine_openvino import OpenVinoEngine
 from explain.errors import EngineError
 from explain.formulas import FORMULAS
 from explain.written import write
-from tests.explain.networks import classifier, few, off, photograph, tape
+from tests.explain.networks import classifier, cotangents, few, is_what_the_tape_gives, off, photograph
 
 
 @pytest.fixture(scope="module")
@@ -28,26 +27,9 @@ def engine(model):
     return OpenVinoEngine(write(model, read(model).layers, 32))
 
 
-def cotangents(photos: int, targets: int) -> np.ndarray:
-    return np.random.default_rng(targets).normal(size=(photos, targets, 3)).astype(np.float32)
-
-
 def test_every_photograph_and_target_gets_its_own_gradient(model, engine):
-    layers = read(model).layers
     images, rows = photograph(32, photos=2), cotangents(2, 2)
-    result = engine(images, rows)
-    assert tuple(result.activations) == tuple(result.gradients) == layers
-    for photo, image in enumerate(images):
-        for target, row in enumerate(rows[photo]):
-            logits, activations, gradients = tape(model, layers, image[None], row[None])
-            assert off(result.logits[photo], logits[0]) < 1e-4
-            for layer, activation, gradient in zip(layers, activations, gradients, strict=True):
-                assert off(result.activations[layer][photo], activation[0]) < 1e-4
-                assert off(result.gradients[layer][photo, target], gradient[0]) < 1e-4
-    assert tuple(result.gates) == layers[1:-1]
-    for layer, gates in result.gates.items():
-        expand = keras.Model(model.input, model.get_layer(f"block{layer}_se_expand").output)
-        assert off(gates, expand(images).numpy().mean((1, 2))) < 1e-4
+    is_what_the_tape_gives(engine(images, rows), model, images, rows)
 
 
 def test_more_targets_than_one_run_takes(engine, monkeypatch):
@@ -72,17 +54,21 @@ def test_maps_alone_are_those_of_the_pass(engine):
         assert off(maps[layer], np.einsum("btc,bhwc->bthw", weights, result.activations[layer])) < 1e-5
 
 
+def are_of_the_formulas(maps, result):
+    """Maps of photographs and targets are what numpy makes of a pass."""
+    for method, layers in maps.items():
+        for layer, found in layers.items():
+            for photo, G in enumerate(result.gradients[layer]):
+                A = np.broadcast_to(result.activations[layer][photo], G.shape)
+                assert off(found[photo], FORMULAS[method](A, G)) < 1e-4, (method, layer, photo)
+
+
 @pytest.mark.parametrize("whole", [False, True])
 def test_maps_of_every_method_and_the_pass_behind_them(engine, whole):
     images, rows = photograph(32, photos=2), cotangents(2, 3)
     result, found = engine(images, rows), engine.maps(images, rows, ("layer_cam", "grad_cam"), whole)
     assert list(found.maps) == ["layer_cam", "grad_cam"]
-    for method, layers in found.maps.items():
-        for layer, maps in layers.items():
-            for photo in range(2):
-                G = result.gradients[layer][photo]
-                A = np.broadcast_to(result.activations[layer][photo], G.shape)
-                assert off(maps[photo], FORMULAS[method](A, G)) < 1e-4
+    are_of_the_formulas(found.maps, result)
     for kind in ("activations", "gradients", "gates"):
         assert getattr(found, kind).keys() == (getattr(result, kind).keys() if whole else set())
         for layer, values in getattr(found, kind).items():
@@ -105,12 +91,7 @@ def test_a_map_that_the_graph_does_not_prove_is_made_of_the_pass(engine, monkeyp
     monkeypatch.setattr(engine, "_run", doubtful)
     maps = engine.maps(images, rows, tuple(FORMULAS), whole).maps
     assert len(asked) == (1 if whole else 2)
-    for method, layers in maps.items():
-        for layer, found in layers.items():
-            for photo in range(2):
-                G = result.gradients[layer][photo]
-                A = np.broadcast_to(result.activations[layer][photo], G.shape)
-                assert off(found[photo], FORMULAS[method](A, G)) < 1e-4, (method, layer, photo)
+    are_of_the_formulas(maps, result)
 
 
 def test_methods_cost_no_more_than_they_need(model):

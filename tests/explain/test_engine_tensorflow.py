@@ -9,7 +9,7 @@ import pytest
 from explain import engine_tensorflow
 from explain.engine_tensorflow import Behind, TensorFlowEngine
 from explain.layers import layers_of
-from tests.explain.networks import classifier, few, off, photograph, tape
+from tests.explain.networks import classifier, cotangents, few, is_what_the_tape_gives, off, photograph
 
 SIZE = 32
 
@@ -34,10 +34,6 @@ def small():
 @pytest.fixture(scope="module")
 def engine(small):
     return TensorFlowEngine(small, layers_of(small))
-
-
-def cotangents(photos: int, targets: int) -> np.ndarray:
-    return np.random.default_rng(targets).normal(size=(photos, targets, 3)).astype(np.float32)
 
 
 def test_by_hand_behind_the_last_convolution(small, engine):
@@ -182,19 +178,5 @@ def test_behind_a_layer_nothing_trains_whatever_the_graph_says():
 
 def test_every_layer_gets_what_the_tape_gives():
     model = classifier(few(SIZE))
-    layers = layers_of(model)
     images, rows = photograph(SIZE, photos=2), cotangents(2, 2)
-    found = TensorFlowEngine(model, layers)(images, rows)
-    names = tuple(layer.name for layer in layers)
-    assert tuple(found.activations) == tuple(found.gradients) == names
-    for photo, image in enumerate(images):
-        for target, row in enumerate(rows[photo]):
-            logits, activations, gradients = tape(model, names, image[None], row[None])
-            assert off(found.logits[photo], logits[0]) < 1e-4
-            for name, activation, gradient in zip(names, activations, gradients, strict=True):
-                assert off(found.activations[name][photo], activation[0]) < 1e-4
-                assert off(found.gradients[name][photo, target], gradient[0]) < 1e-4
-    assert tuple(found.gates) == names[1:-1]
-    for name, gates in found.gates.items():
-        expand = keras.Model(model.input, model.get_layer(f"block{name}_se_expand").output)
-        assert off(gates, expand(images).numpy().mean((1, 2))) < 1e-5
+    is_what_the_tape_gives(TensorFlowEngine(model, layers_of(model))(images, rows), model, images, rows)
