@@ -281,8 +281,10 @@ class Tfds:
         try:
             import tensorflow_datasets as tfds
         except ImportError:
+            # It imports importlib_resources without asking for it.
             raise TrainingError(
-                "tfds:// needs TensorFlow Datasets, which is not installed: pip install tensorflow-datasets."
+                "tfds:// needs TensorFlow Datasets, which is not installed: "
+                "pip install tensorflow-datasets importlib_resources."
             ) from None
         self._tfds, self._name = tfds, name
         try:
@@ -294,35 +296,53 @@ class Tfds:
 
     def classes(self) -> Sequence[str]:
         features, _, classes = self._features()
-        if len(classes) > 1:
+        if len(classes) > 1 and classes[0] not in self._learned:
             raise TrainingError(f"{self._name} has several labels: {', '.join(classes)}.")
         return features[classes[0]].names
 
+    @property
+    def _learned(self) -> Sequence[Any]:
+        """The features that it declares to be input and target of a training; none where it declares none."""
+        return self._builder.info.supervised_keys or ()
+
     def _features(self) -> tuple[dict[str, Any], list[str], list[str]]:
-        """The features that it declares, and which of them are images and class labels."""
+        """The features that it declares, and which of them are images and class labels: first those to learn."""
         kinds, features = self._tfds.features, dict(self._builder.info.features)
-        images = [name for name, kind in features.items() if isinstance(kind, kinds.Image)]
-        classes = [name for name, kind in features.items() if isinstance(kind, kinds.ClassLabel)]
+        # As they are read from a disk, they have no order of their own, and a mask is an image, too.
+        names = sorted(features, key=lambda name: (name not in self._learned, name != "image", name))
+        images = [name for name in names if isinstance(features[name], kinds.Image)]
+        classes = [name for name in names if isinstance(features[name], kinds.ClassLabel)]
         if not images or not classes:
             raise TrainingError(f"{self._name} does not declare an image and a class label in its features.")
         return features, images, classes
 
     def rows(self, split: str | None, labels: Sequence[str], subset: bool, digest: Any) -> Iterator[Row]:
+        import tensorflow as tf
+
         tfds = self._tfds
         if split not in self.splits:
             raise TrainingError(f"{self._name} has no split {split!r}; it has: {', '.join(self.splits)}.")
         features, images, classes = self._features()
         fitting = [name for name in classes if _fits(features[name].names, labels, subset)]
         image, label = images[0], (fitting or classes)[0]
-        order = match(features[label].names, labels, subset, self._name)
+        order = dict(enumerate(match(features[label].names, labels, subset, self._name)))
         # The bytes of the file, so that a picture is read in one way wherever it comes from.
         encoded = {image: tfds.decode.SkipDecoding()}
         pictures = self._builder.as_dataset(split=split, decoders=encoded, shuffle_files=False)
-        for number, row in enumerate(tfds.as_numpy(pictures)):
-            content, wanted = bytes(row[image]), order[int(row[label])]
-            digest.update(hashlib.sha256(content).digest() + str(wanted).encode())
-            if wanted is not None:
-                yield f"{split} {number}", content, wanted
+        try:
+            for number, row in enumerate(tfds.as_numpy(pictures)):
+                content, index = bytes(row[image]), int(row[label])
+                if index not in order:
+                    raise TrainingError(f"{split} {number} of {self._name} has no label.")
+                wanted = order[index]
+                digest.update(hashlib.sha256(content).digest() + str(wanted).encode())
+                if wanted is not None:
+                    yield f"{split} {number}", content, wanted
+        except tf.errors.OpError as error:
+            raise TrainingError(
+                f"The files of {split!r} of {self._name} are damaged or gone: remove {self._builder.data_path} to have "
+                "them prepared anew."
+            ) from error
 
 
 def match(found: Sequence[str], labels: Sequence[str], subset: bool, where: str) -> list[int | None]:

@@ -3,11 +3,13 @@
 import hashlib
 import os
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import huggingface_hub
 import numpy as np
 import pytest
+import tensorflow
 
 from tests.training import studies
 from tests.training.studies import LABELS, features_of, rows_of, write_hub, write_parquet
@@ -158,20 +160,31 @@ def test_a_picture_whose_name_is_no_text_has_one_that_stands_for_it(tmp_path):
 
 @pytest.fixture
 def tfds(monkeypatch):
-    """A stand-in for TensorFlow Datasets with one data set, `made`, whose pictures it gives as they are stored."""
+    """A stand-in for TensorFlow Datasets, which gives pictures as they are stored: two are good, two are not."""
     module = ModuleType("tensorflow_datasets")
 
     class Image:
         pass
 
     class ClassLabel:
-        names = ("dog", "cat")
+        def __init__(self, names):
+            self.names = list(names)
 
     class Builder:
         prepared = False
-        info = SimpleNamespace(
-            splits={"train": None, "test": None}, features={"image": Image(), "label": ClassLabel(), "id": object()}
-        )
+
+        def __init__(self, name):
+            self.data_path = Path("prepared") / name
+            features = {"label": ClassLabel(("dog", "cat")), "image": Image(), "id": object()}
+            if name == "pets":
+                # As `oxford_iiit_pet` has them: read from a disk, they come in no order.
+                features = {"breed": ClassLabel(("pug", "manx")), "a_mask": Image()} | features
+            self.info = SimpleNamespace(
+                splits={"train": None, "test": None},
+                features=features,
+                supervised_keys={"made": ("image", "label"), "pets": ("image", "breed")}.get(name),
+            )
+            self.name = name
 
         def download_and_prepare(self):
             self.prepared = True
@@ -180,13 +193,17 @@ def tfds(monkeypatch):
             assert self.prepared
             assert decoders == {"image": "as stored"}
             assert not shuffle_files
-            rows = rows_of((2, 2), classes=(1, 0))
-            return [{"image": content, "label": np.int64(label), "id": name} for name, content, label in rows]
+            for name, content, label in rows_of((2, 2), classes=(1, 0)):
+                index = -1 if self.name == "secret" else label
+                others = {"id": name, "breed": np.int64(label), "a_mask": b""}
+                yield {"image": content, "label": np.int64(index)} | others
+            if self.name == "torn":
+                raise tensorflow.errors.DataLossError(None, None, "truncated record")
 
     def builder(name):
-        if name != "made":
+        if name not in ("made", "pets", "secret", "torn"):
             raise ValueError(f"Dataset {name} not found.\nAvailable: made")
-        return Builder()
+        return Builder(name)
 
     module.builder, module.as_numpy = builder, iter
     module.features = SimpleNamespace(Image=Image, ClassLabel=ClassLabel)
@@ -201,10 +218,24 @@ def test_tensorflow_datasets(tfds):
     assert split.names[0] == "train 0"
     assert split.digests[0] == hashlib.sha256(studies.png(studies.picture(0, 0))).hexdigest()
     assert len(data.load("tfds://made", "train", LABELS, SIDE, shares={"validation": 0.5})) < 4
-    assert sources.find("tfds://made").classes() == ("dog", "cat")
+    assert sources.find("tfds://made").classes() == ["dog", "cat"]
     refused("tfds://made", "holdout", LABELS, SIDE, match="no split 'holdout'; it has: train, test")
     refused("tfds://made", "train", ("oak", "elm"), SIDE, match="dog, cat")
     refused("tfds://other", "train", LABELS, SIDE, match="other could not be had from TFDS .Dataset other not found.")
+
+
+def test_of_several_labels_of_tensorflow_datasets_the_task_s_are_taken_or_those_to_be_learned(tfds):
+    assert sources.find("tfds://pets").classes() == ["pug", "manx"]
+    assert_is_made(data.load("tfds://pets", "train", LABELS, SIDE))
+    assert_is_made(data.load("tfds://pets", "train", ("manx", "pug"), SIDE))
+
+
+def test_a_picture_of_tensorflow_datasets_without_a_label_is_not_of_the_last_class(tfds):
+    refused("tfds://secret", "test", LABELS, SIDE, match="test 0 of secret has no label")
+
+
+def test_damaged_files_of_tensorflow_datasets_are_named(tfds):
+    refused("tfds://torn", "train", LABELS, SIDE, match="'train' of torn are damaged or gone: remove prepared/torn to")
 
 
 def test_without_tensorflow_datasets_it_says_what_to_install(monkeypatch):
