@@ -32,7 +32,7 @@ def draw(recipe: Recipe, results: "Sequence[Result]", path: Path) -> None:
 
     shown = list(results)
     if len(shown) > MOST:
-        best = sorted(shown, key=lambda one: -one.split("validation", "accuracy"))[:MOST]
+        best = sorted(shown, key=lambda one: -(one.split("validation", "accuracy") or 0))[:MOST]
         shown = [one for one in shown if one in best]
     panels: list[tuple[str, tuple[tuple[str, str], ...]]] = [
         ("accuracy", (("accuracy", "--"), ("val_accuracy", "-"))),
@@ -75,7 +75,7 @@ def draw(recipe: Recipe, results: "Sequence[Result]", path: Path) -> None:
 
 def _styles(shown: "Sequence[Result]") -> dict[str, tuple[str, str, bool]]:
     """Colour, marker and whether it is hollow, for each run: no two alike, and all told apart without colour."""
-    optimizers = [one.card.optimizer["name"] for one in shown]
+    optimizers = [one.card.optimizer.get("name", "") for one in shown]
     by_optimizer = len({one.card.architecture for one in shown}) == 1
     styles: dict[str, tuple[str, str, bool]] = {}
     for index, (one, optimizer) in enumerate(zip(shown, optimizers, strict=True)):
@@ -90,7 +90,7 @@ def _styles(shown: "Sequence[Result]") -> dict[str, tuple[str, str, bool]]:
 
 def _changes(shown: "Sequence[Result]") -> list[float]:
     """Between which epochs a stage ends, where all runs have the same stages."""
-    stages = [[stage["epochs"] for stage in one.card.training["stages"]] for one in shown]
+    stages = [[stage["epochs"] for stage in one.card.training.get("stages", ())] for one in shown]
     if any(one != stages[0] for one in stages):
         return []
     return [sum(stages[0][: index + 1]) + 0.5 for index in range(len(stages[0]) - 1)]

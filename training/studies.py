@@ -156,7 +156,15 @@ def write(recipe: Recipe, checkpoints: Path, studies: Path) -> Path:
 
 def table(found: Sequence[Result], columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of table.csv, as text."""
-    return [{column: _text(column, COLUMNS[column](one)) for column in columns} for one in found]
+    return [{column: _text(column, _value(column, one)) for column in columns} for one in found]
+
+
+def _value(column: str, one: Result) -> Any:
+    """What a run says there; nothing where its card or history, which somebody else may have written, does not."""
+    try:
+        return COLUMNS[column](one)
+    except KeyError:
+        return ""
 
 
 def note(
@@ -168,6 +176,7 @@ def note(
         rows: of the table.
         trials: of the random search, best first, where there was one.
     """
+    machines = dict.fromkeys(chain.from_iterable(one.card.machines for one in found))
     lines = [
         f"# {recipe.task}",
         recipes.describe(recipe.task),
@@ -179,11 +188,11 @@ def note(
             if trials
             else []
         ),
-        "Machine: " + "; ".join(dict.fromkeys(chain.from_iterable(one.card.machines for one in found))) + ".",
+        *([f"Machine: {'; '.join(machines)}."] if machines else []),
         "## To do it again",
         "```sh\n"
-        + "\n".join(one.card.command for one in found[:MOST_COMMANDS])
-        + f"\npython -m training study {recipe.task}\n```",
+        + "".join(f"{one.card.command}\n" for one in found[:MOST_COMMANDS] if one.card.command)
+        + f"python -m training study {recipe.task}\n```",
     ]
     return "\n\n".join(lines) + "\n"
 
@@ -191,17 +200,18 @@ def note(
 def _findings(recipe: Recipe, found: Sequence[Result]) -> list[str]:
     """Sentences on what was trained and how well."""
     judged = comparable(recipe, found)
-    best = max(judged or found, key=lambda one: one.split("validation", "accuracy"))
+    measured = [one for one in judged or found if one.split("validation", "n")]
+    best = max(measured, key=lambda one: one.split("validation", "accuracy"), default=None)
     number = f"{len(found)} {'is' if len(found) == 1 else 'are'} trained"
-    tested = f", and {_measured(best, 'test')} on test" if best.split("test", "n") else ""
+    tested = f", and {_measured(best, 'test')} on test" if best and best.split("test", "n") else ""
     others: dict[tuple[str, ...], list[str]] = {}
     for one in found:
         if one not in judged:
             others.setdefault(one.card.labels, []).append(f"`{one.run}`")
     return [
         (f"The original reported: {recipe.original}. " if recipe.original else "")
-        + f"Here, of {len(recipe.plans)} planned runs, {number}; the best on "
-        f"validation is `{best.run}` with {_measured(best, 'validation')}{tested}.",
+        + f"Here, of {len(recipe.plans)} planned runs, {number}"
+        + (f"; the best on validation is `{best.run}` with {_measured(best, 'validation')}{tested}." if best else "."),
         *(
             f"Of classes that are not all those of the study, and not to be compared with it: {', '.join(runs)} ("
             f"{len(labels)} classes: {', '.join(labels)})."

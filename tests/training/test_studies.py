@@ -129,6 +129,20 @@ def test_a_run_with_weights_goes_before_one_without(recipe, places):
     assert [one.history[-1]["val_accuracy"] for one in studies.results(recipe, *places)] == [0.85, 0.9]
 
 
+def test_what_a_card_of_somebody_else_s_does_not_say_stays_empty(recipe, places):
+    put(places[0] / "made" / "steady", recipe, "steady", [0.99])
+    Card("made", "steady", "TinyNet", recipe.labels, 32, 1).write(places[0] / "made" / "steady" / "card.json")
+    out = studies.write(recipe, *places)
+    row = read(out / "table.csv")[2]
+    assert (row["run"], row["optimizer"], row["learning_rate"], row["val_accuracy"]) == ("steady", "", "", "")
+    assert "the best on validation is `adam`" in (out / "note.md").read_text()
+    found = [one for one in studies.results(recipe, *places) if one.run == "steady"]
+    alone = studies.note(recipe, found, studies.table(found, studies.PAIR))
+    assert "of 3 planned runs, 1 is trained.\n" in alone
+    assert "Machine" not in alone
+    assert "```sh\npython -m training study made\n```" in alone
+
+
 def test_a_study_without_runs_is_one_sentence(recipe, tmp_path):
     with pytest.raises(TrainingError, match="No run of made is trained yet"):
         studies.write(recipe, tmp_path, tmp_path)
