@@ -123,11 +123,17 @@ def main(wanted: Sequence[str] = ()) -> int:
     """Try the mutants of the files that are wanted and the `mistakes` (default: all); returns the exit status.
 
     Raises:
-        BenchmarkError: if there are no mutants of one of them, or its tests fail without any.
+        BenchmarkError: if there are no mutants of one of them, its tests fail without any, or cosmic-ray is not
+            installed, which only the mistakes do without.
     """
     wanted = wanted or KNOWN
     if strangers := [one for one in wanted if one not in KNOWN]:
         raise BenchmarkError(f"There are no mutants of {strangers[0]}; choose from {', '.join(KNOWN)}.")
+    if set(wanted) != {"mistakes"}:
+        try:
+            import cosmic_ray  # noqa: F401
+        except ImportError:
+            raise BenchmarkError("Mutants are made by cosmic-ray: pip install -r requirements-mutation.txt") from None
     for module in WARM:
         importlib.import_module(module)
     # A collection in a fork would touch, and so copy, all that it shares with this process.
