@@ -195,20 +195,20 @@ def test_a_training_that_diverged_is_one_sentence_and_leaves_no_file(photos, tmp
     assert not (tmp_path / "out").exists()
 
 
-def test_what_another_photograph_or_run_has_written_stays(photos, tmp_path):
-    some = ["--layers", "top", "--out", str(tmp_path)]
+def test_what_another_photograph_or_run_has_written_stays(photos, tmp_path, tiny_files):
+    both = [word for file in tiny_files for word in ("--model", str(file))]
 
     def explained(photo, *words):
         before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
-        assert main([str(photos / photo / "my cat.png"), *words, *some]) == 0
+        assert main([str(photos / photo / "my cat.png"), *words, "--out", str(tmp_path)]) == 0
         return before
 
     (tmp_path / "my-cat").mkdir()
     (tmp_path / "my-cat" / "manifest.json").write_text("precious")
-    for photo, words in (("one", PAIR[:2]), ("two", PAIR[:2]), ("one", PAIR)):
+    for photo, words in (("one", both[:2]), ("two", both[:2]), ("one", both)):
         for path, content in explained(photo, *words).items():
             assert path.read_bytes() == content
-    explained("two", *PAIR[:2])
+    explained("two", *both[:2])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["my-cat", "my-cat-2", "my-cat-3", "my-cat-4"]
 
 
