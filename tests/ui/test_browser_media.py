@@ -75,6 +75,9 @@ def test_charts_are_printed_whole_and_large_enough(chart):
     assert page.locator(".pe-gallery").bounding_box()["width"] > 1000
     for part in (".pe-classes", ".pe-gallery"):
         assert page.locator(part).evaluate("one => one.scrollHeight <= one.clientHeight"), part
+    # What names the pictures does not stay alone at the foot of a sheet, which may end above a padding.
+    expect(page.get_by_role("group", name="Pictures")).to_have_css("break-after", "avoid")
+    expect(page.locator(".pe-gallery")).to_have_css("padding-top", "0px")
 
 
 def test_confusion_is_printed_in_the_colours_of_a_light_page(chart):

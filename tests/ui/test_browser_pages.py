@@ -99,9 +99,10 @@ def test_one_gets_from_page_to_page_and_back_and_nobody_is_shut_out(page, server
     """axe-core finds nothing serious on any page, large or small, in any theme; nothing is wider than the window."""
     tab = visit(page, f"{server.url}/about")
     page.locator(STANDING["About"]).first.wait_for(timeout=90_000)
-    # No title stays behind at the foot of a sheet of paper.
+    # No title stays behind at the foot of a sheet of paper, and no run's is cut by it.
     page.emulate_media(media="print")
     expect(page.locator("h2").first).to_have_css("break-after", "avoid")
+    expect(page.get_by_test_id("stExpander").first).to_have_css("break-inside", "avoid")
     page.emulate_media(media="screen")
     # Streamlit looks for its server below the page's own address first.
     tab.errors.clear()
