@@ -144,7 +144,13 @@ def test_dropped_and_pasted_photographs_the_address_and_the_way_back_for_everybo
         # Threads, where headers allow them.
         assert tab.page.evaluate("crossOriginIsolated") is True
         assert tab.page.evaluate("import('/crew.js').then(({ threadsFor }) => threadsFor(1))") >= 1
-        assert tab.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+        heights = []
+        for width in (3840, 1920, 1280):
+            tab.page.set_viewport_size({"width": width, "height": width * 9 // 16})
+            assert tab.page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+            heights.append(tab.page.locator(".bar").bounding_box()["height"])
+        # In a room, where a window has twice the pixels, what stands above the viewer is twice as large.
+        assert heights == pytest.approx([2 * heights[1], heights[1], heights[1]])
         for kind in ("drop", "paste"):
             tab.page.evaluate(
                 """async ([kind, content]) => {
