@@ -229,8 +229,10 @@ def _evaluate(asked: argparse.Namespace) -> int:
     if asked.save:
         if not (place / "card.json").is_file():
             raise ModelError(f"{asked.name} has no card to write to; leave out --save.")
-        results = run.card.results | {asked.split or "folder": found | {"sha256": split.sha256}}
-        replace(run.card, results=results).write(place / "card.json")
+        # Another split may have been evaluated meanwhile.
+        card = Card.read(place / "card.json")
+        results = card.results | {asked.split or "folder": found | {"sha256": split.sha256}}
+        replace(card, results=results).write(place / "card.json")
     if asked.json:
         print(json.dumps(found))
     else:

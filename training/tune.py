@@ -61,12 +61,12 @@ def tune(
     if not plan.optimizer.tried:
         raise TrainingError(f"{recipe.task}/{run} takes its study's own rate; there is nothing to choose.")
     path, version = table_of(recipe.task), version_of(recipe, plan, epochs)
-    rows, pictures = tables.read(path), data_of(recipe.of(plan), source, weights)
+    pictures = data_of(recipe.of(plan), source, weights)
 
     def of_this_run() -> list[dict[str, str]]:
         same = run, str(epochs), str(steps or ""), version, pictures
         names = "run", "epochs", "steps", "recipe", "data"
-        return [row for row in rows if tuple(map(row.get, names)) == same]
+        return [row for row in tables.read(path) if tuple(map(row.get, names)) == same]
 
     for rate in plan.optimizer.tried:
         if any(float(row["learning_rate"]) == rate for row in of_this_run()):
@@ -77,20 +77,19 @@ def tune(
         with tempfile.TemporaryDirectory() as folder, suppress(Diverged):
             card = train(recipe, run, trial, source, weights, Path(folder), epochs=epochs, say=say, setup=setup)
             found = card.results["validation"]
-        rows.append(
-            {
-                "run": run,
-                "optimizer": plan.optimizer.name,
-                "learning_rate": f"{rate:g}",
-                "epochs": str(epochs),
-                "steps": str(steps or ""),
-                "val_accuracy": f"{found['accuracy']:.4f}",
-                "val_loss": f"{found['loss']:.5f}",
-                "recipe": version,
-                "data": pictures,
-            }
-        )
-        tables.write(path, COLUMNS, rows)
+        row = {
+            "run": run,
+            "optimizer": plan.optimizer.name,
+            "learning_rate": f"{rate:g}",
+            "epochs": str(epochs),
+            "steps": str(steps or ""),
+            "val_accuracy": f"{found['accuracy']:.4f}",
+            "val_loss": f"{found['loss']:.5f}",
+            "recipe": version,
+            "data": pictures,
+        }
+        # Another run of the task may be tuned beside this one.
+        tables.write(path, COLUMNS, [*tables.read(path), row])
     return sorted(of_this_run(), key=_loss)
 
 

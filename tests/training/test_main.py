@@ -69,13 +69,21 @@ def test_evaluate_sees_pictures_as_the_card_says(whole, tmp_path, capfd):
     assert f"accuracy {found['accuracy']:.4f}  loss {found['loss']:.4f}  n 6" in capfd.readouterr().out
 
 
-def test_a_result_is_saved_to_the_card_and_changes_nothing_else(whole, hub_folder, tmp_path, capfd):
+def test_a_result_is_saved_to_the_card_and_changes_nothing_else(whole, hub_folder, tmp_path, monkeypatch, capfd):
     run = tmp_path / "run"
     shutil.copytree(whole.out, run)
     before = json.loads((run / "card.json").read_text())
     words = ["evaluate", str(run), "--data", str(hub_folder), "--split", "test", "--json"]
     assert command.main(words) == 0
     assert json.loads((run / "card.json").read_text()) == before
+    # Another split, evaluated and saved while this one is.
+    before["results"]["other"] = {"accuracy": 0.5}
+
+    def meanwhile(*given):
+        (run / "card.json").write_text(json.dumps(before))
+        return evaluate(*given)
+
+    monkeypatch.setattr("training.evaluate.evaluate", meanwhile)
     assert command.main([*words, "--save"]) == 0
     found = json.loads(capfd.readouterr().out.splitlines()[-1])
     after = json.loads((run / "card.json").read_text())

@@ -60,6 +60,22 @@ def test_a_rate_is_not_tried_twice(trials):
     assert float(rows[0]["learning_rate"]) == 0.01
 
 
+def test_two_runs_of_a_task_may_be_tuned_at_once(trials, monkeypatch):
+    tried = []
+
+    def train(*_, **__):
+        if not tried:
+            tried.append(0.01)
+            tuned(tried=(0.01,), epochs=2)
+        return Card(
+            "made", "adam", "TinyNet", studies.LABELS, 32, 1, results={"validation": {"accuracy": 1, "loss": 0}}
+        )
+
+    monkeypatch.setattr(tuning, "train", train)
+    tuned(tried=(0.1, 0.01))
+    assert [row["epochs"] for row in read(tuning.table_of("made"))] == ["2", "1", "1"]
+
+
 def test_trials_of_another_length_are_another_comparison(trials):
     tuned(tried=(0.01,), epochs=4)
     tuned(tried=(0.01,), steps=7)
