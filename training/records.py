@@ -22,7 +22,7 @@ from explain.photo import Fit, read, see
 from training import data
 from training.recipe import Recipe, TrainingError
 from training.setup import share
-from training.sources import Row, match, rows_of, with_classes
+from training.sources import Row, match, require_split, rows_of, with_classes
 from training.views import Views
 
 SHARD = 2048
@@ -129,9 +129,9 @@ class Records:
 
     def facts(self, split: str | None) -> dict[str, Any]:
         """What `pack` said of a split."""
-        if split not in self.splits:
-            known = ", ".join(self.splits) or "none that says what its shards hold; pack them again"
-            raise TrainingError(f"{self._folder} has no split {split!r}; it has: {known}.")
+        if not self.splits:
+            raise TrainingError(f"{self._folder} has no split that says what its shards hold; pack them again.")
+        require_split(split, self.splits, str(self._folder))
         try:
             found = json.loads((self._folder / f"{split}.json").read_text())
             return {name: found[name] for name in ("labels", "classes", "digests", "sha256", "skipped")}

@@ -91,6 +91,20 @@ def rows_of(
             yield row
 
 
+def require_split(split: str | None, splits: Sequence[str], where: str) -> None:
+    """See that a source has a split, which must be chosen.
+
+    Raises:
+        TrainingError: if it has not, or if none is chosen.
+    """
+    if split in splits:
+        return
+    known = ", ".join(splits)
+    if split:
+        raise TrainingError(f"{where} has no split {split!r}; it has: {known}.")
+    raise TrainingError(f"{where} has splits, and one must be chosen: {known}.")
+
+
 def _part(content: bytes, shares: Mapping[str, float]) -> str:
     """The split that a picture belongs to, drawn from its bytes: so that the same picture twice is in one split."""
     draw = int.from_bytes(hashlib.sha256(b"split" + content).digest()[:8]) / 2**64
@@ -144,11 +158,7 @@ class Parquet:
         return sorted(found)
 
     def rows(self, split: str | None, labels: Sequence[str], subset: bool, digest: Any) -> Iterator[Row]:
-        if split not in self.splits:
-            known = ", ".join(self.splits)
-            if split:
-                raise TrainingError(f"{self._source} has no split {split!r}; it has: {known}.")
-            raise TrainingError(f"{self._source} has splits, and one must be chosen: {known}.")
+        require_split(split, self.splits, self._source)
         for file in self._files:
             if _split_of(file) == split:
                 yield from self._rows(file, labels, subset, digest)
@@ -248,6 +258,8 @@ class ClassFolders:
             )
         folder = self._folder / split if split else self._folder
         classes = _folders(folder)
+        if self.splits and self.splits == [child.name for child in classes]:
+            require_split(split, self.splits, self._source)
         if not classes:
             raise TrainingError(f"{folder} holds neither parquet files nor a folder for each class.")
         order = match([_text(child.name) for child in classes], labels, subset, str(folder))
@@ -320,8 +332,7 @@ class Tfds:
         import tensorflow as tf
 
         tfds = self._tfds
-        if split not in self.splits:
-            raise TrainingError(f"{self._name} has no split {split!r}; it has: {', '.join(self.splits)}.")
+        require_split(split, self.splits, self._name)
         features, images, classes = self._features()
         fitting = [name for name in classes if _fits(features[name].names, labels, subset)]
         image, label = images[0], (fitting or classes)[0]

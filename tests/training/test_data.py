@@ -205,9 +205,11 @@ def test_an_unknown_split_names_those_that_there_are(hub_folder):
     refused(str(hub_folder), "holdout", LABELS, SIDE, match="no split 'holdout'; it has: test, train, validation")
 
 
-def test_hub_layout_without_a_split_asks_for_one(hub_folder):
-    said = refused(str(hub_folder), None, LABELS, SIDE, match="test, train, validation")
-    assert "None" not in said
+def test_where_there_are_splits_one_must_be_chosen(hub_folder, tmp_path):
+    refused(str(hub_folder), None, LABELS, SIDE, match="one must be chosen: test, train, validation")
+    for split in ("test", "train"):
+        write_folders(tmp_path / split)
+    refused(str(tmp_path), None, LABELS, SIDE, match="one must be chosen: test, train")
 
 
 def test_class_folders_have_only_the_splits_that_are_folders(tmp_path):

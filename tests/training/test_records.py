@@ -200,6 +200,7 @@ def test_unreadable_pictures_are_left_out_and_other_classes_refused(tmp_path):
     with pytest.raises(TrainingError, match="other classes"):
         records.packed(str(out), "train", studies.recipe(labels=("dog", "cat")))
     refused(str(out), "test", studies.LABELS, 32, match="no split 'test'; it has: train")
+    refused(str(out), None, studies.LABELS, 32, match="one must be chosen: train")
     rows[8] = rows[9] = rows[7]
     studies.write_parquet(tmp_path / "train-0.parquet", rows, studies.features_of(label=studies.LABELS))
     with pytest.raises(TrainingError, match="3 of 200 pictures cannot be read"):
@@ -285,7 +286,7 @@ def test_shards_of_a_packing_that_was_stopped_are_not_taken_for_those_before(hub
     monkeypatch.setattr(Path, "write_text", stop)
     with pytest.raises(KeyboardInterrupt):
         records.pack(RECIPE, str(hub_folder), "train", tmp_path, shard=5, say=lambda _: None)
-    with pytest.raises(TrainingError, match="none that says what its shards hold; pack them again"):
+    with pytest.raises(TrainingError, match="no split that says what its shards hold; pack them again"):
         records.packed(str(tmp_path), "train", RECIPE)
 
 

@@ -220,6 +220,7 @@ def test_tensorflow_datasets(tfds):
     assert len(data.load("tfds://made", "train", LABELS, SIDE, shares={"validation": 0.5})) < 4
     assert sources.find("tfds://made").classes() == ["dog", "cat"]
     refused("tfds://made", "holdout", LABELS, SIDE, match="no split 'holdout'; it has: train, test")
+    refused("tfds://made", None, LABELS, SIDE, match="one must be chosen: train, test")
     refused("tfds://made", "train", ("oak", "elm"), SIDE, match="dog, cat")
     refused("tfds://other", "train", LABELS, SIDE, match="other could not be had from TFDS .Dataset other not found.")
 
