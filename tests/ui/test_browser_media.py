@@ -15,7 +15,7 @@ MOUNT_CURVES = "meta => mountCurves(document.querySelector('main'), { meta })"
 MOUNT_ERRORS = "meta => mountErrors(document.querySelector('main'), { meta, blobs: [] })"
 
 
-@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (2560, 1440)])
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (2560, 1440), (3840, 2160)])
 def test_the_pictures_take_what_a_large_screen_has(still, width, height):
     page = still().page
     page.set_viewport_size({"width": width, "height": height})

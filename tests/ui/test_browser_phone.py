@@ -63,6 +63,9 @@ def test_fingers_hit_what_they_aim_at(look):
     box = tab.button("Take Photo").bounding_box()
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= 390
+    # On a board that one writes on, too.
+    tab.page.set_viewport_size({"width": 3840, "height": 2160})
+    assert tab.button("Runs").bounding_box()["height"] >= 80
 
 
 def test_no_table_of_many_classes_makes_its_page_wider(chart):
