@@ -182,7 +182,7 @@ class Parquet:
                     wanted = order[index]
                     if wanted is not None:
                         yield name, (picture or {}).get("bytes") or b"", wanted
-        except (pyarrow.ArrowException, OSError, KeyError, AttributeError) as error:
+        except (pyarrow.ArrowException, OSError, KeyError, TypeError, AttributeError) as error:
             raise TrainingError(f"{file.name} is damaged, or not a parquet file with pictures.") from error
 
 
@@ -205,12 +205,12 @@ def _features(file: Path) -> tuple[str, dict[str, list[str] | frozenset[str]]]:
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
         kinds = {name: (feature["_type"], feature.get("dtype")) for name, feature in features.items()}
+        labels: dict[str, Any] = {
+            name: [*map(str, features[name]["names"])] for name, (kind, _) in kinds.items() if kind == "ClassLabel"
+        }
     except (ValueError, KeyError, TypeError, AttributeError):
-        features, kinds = {}, {}
+        kinds, labels = {}, {}
     images = [name for name, (kind, _) in kinds.items() if kind == "Image"]
-    labels: dict[str, Any] = {
-        name: features[name]["names"] for name, (kind, _) in kinds.items() if kind == "ClassLabel"
-    }
     words = [name for name, kind in kinds.items() if kind == ("Value", "string")]
     if images and not labels and len(words) == 1:
         column = parquet.read_table(file, columns=words)[words[0]]

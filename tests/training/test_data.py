@@ -254,7 +254,10 @@ def test_a_picture_without_a_label_is_not_given_one(tmp_path, number):
     refused(str(tmp_path), "test", LABELS, SIDE, match=r"1-1\.png .*has no label")
 
 
-@pytest.mark.parametrize("harm", ["no metadata", "not json", "no image", "no class", "column is missing", "cut short"])
+@pytest.mark.parametrize(
+    "harm",
+    ["no metadata", "not json", "no image", "no class", "no names", "column is missing", "several each", "cut short"],
+)
 def test_a_file_that_is_not_what_it_should_be(tmp_path, harm):
     file = tmp_path / "train-0.parquet"
     write_parquet(file, rows_of((2, 2)), features_of(label=LABELS))
@@ -266,11 +269,16 @@ def test_a_file_that_is_not_what_it_should_be(tmp_path, harm):
         parquet.write_table(parquet.read_table(file).replace_schema_metadata({"huggingface": "{"}), file)
     elif harm == "column is missing":
         parquet.write_table(parquet.read_table(file).drop_columns(["label"]), file)
+    elif harm == "several each":
+        table = parquet.read_table(file)
+        parquet.write_table(table.set_column(1, "label", [[[index] for index in table["label"].to_pylist()]]), file)
     else:
-        features = features_of(label=LABELS)
-        features[{"no image": "image", "no class": "label"}[harm]] = {"_type": "Value"}
-        rewrite_features(file, features)
+        other = {"_type": "ClassLabel" if harm == "no names" else "Value"}
+        rewrite_features(file, features_of(label=LABELS) | {"image" if harm == "no image" else "label": other})
     refused(str(tmp_path), "train", LABELS, SIDE, match=r"train-0\.parquet")
+    if harm not in ("column is missing", "several each"):
+        with pytest.raises(TrainingError, match=r"train-0\.parquet"):
+            sources.find(str(tmp_path)).classes()
 
 
 def test_a_data_set_that_the_hub_does_not_give(monkeypatch):
