@@ -109,11 +109,14 @@ def studies() -> str:
 
 def training() -> str:
     """What the training benchmark measured."""
-    rows = [
-        [row["recipe"], row["epochs"], row["val_accuracy"], row["cpu_seconds"], row["times_ours"]]
-        for row in tables.read(STUDIES / "training_speed" / "table.csv")
-    ]
-    return _table(["recipe", "epochs", "validation accuracy", "processor, s", "times ours"], rows)
+    head = {
+        "recipe": "recipe",
+        "epochs": "epochs",
+        "val_accuracy": "validation accuracy",
+        "cpu_seconds": "processor, s",
+        "times_ours": "times ours",
+    }
+    return _columns("training_speed", head)
 
 
 def load() -> str:

@@ -1,7 +1,11 @@
 """EfficientNets with weights that hide no mistake, and their gradients by TensorFlow's tape."""
 
+from functools import lru_cache
+
 import keras
 import numpy as np
+import onnx
+import openvino
 from keras.src.applications.efficientnet import EfficientNet
 from keras.src.applications.efficientnet_v2 import EfficientNetV2
 
@@ -126,6 +130,19 @@ def off(mine: np.ndarray, reference: np.ndarray) -> float:
     """The largest difference relative to the largest value."""
     assert mine.shape == reference.shape
     return float(np.abs(mine - reference).max() / np.abs(reference).max())
+
+
+@lru_cache(maxsize=4)
+def compiled(serialized: bytes) -> openvino.CompiledModel:
+    core = openvino.Core()
+    return core.compile_model(core.read_model(serialized), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+
+def run(proto: onnx.ModelProto, image: np.ndarray, cotangent: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """The outputs by name, from OpenVINO in float32."""
+    inputs = {"image": image} if cotangent is None else {"image": image, "cotangent": cotangent}
+    found = compiled(proto.SerializeToString())(inputs)
+    return {port.get_any_name(): value.copy() for port, value in found.items()}
 
 
 def cotangents(photos: int, targets: int) -> np.ndarray:

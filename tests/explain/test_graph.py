@@ -1,12 +1,10 @@
 """The written-out pass gives what TensorFlow's tape gives, at every layer of every family, size and head."""
 
 import json
-from functools import lru_cache
 
 import keras
 import numpy as np
 import onnx
-import openvino
 import pytest
 from keras.src.applications.efficientnet_v2 import EfficientNetV2
 from onnx import TensorProto, helper, numpy_helper
@@ -17,22 +15,20 @@ from explain.architecture import read
 from explain.errors import EngineError
 from explain.formulas import FORMULAS
 from explain.layers import layers_of
-from tests.explain.networks import TINY_BLOCKS, classifier, few, keras_names, off, photograph, tape, tiny, tiny_v2
+from tests.explain.networks import (
+    TINY_BLOCKS,
+    classifier,
+    few,
+    keras_names,
+    off,
+    photograph,
+    run,
+    tape,
+    tiny,
+    tiny_v2,
+)
 
 CLOSE = 2e-5
-
-
-@lru_cache(maxsize=4)
-def compiled(serialized: bytes) -> openvino.CompiledModel:
-    core = openvino.Core()
-    return core.compile_model(core.read_model(serialized), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-
-
-def run(proto: onnx.ModelProto, image: np.ndarray, cotangent: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """The outputs by name, from OpenVINO in float32."""
-    inputs = {"image": image} if cotangent is None else {"image": image, "cotangent": cotangent}
-    found = compiled(proto.SerializeToString())(inputs)
-    return {port.get_any_name(): value.copy() for port, value in found.items()}
 
 
 def agrees(model: keras.Model, flat: keras.Model, size: int, recompute: bool = False) -> None:

@@ -396,14 +396,11 @@ def test_seeing_the_smallest_and_thinnest(size):
 @pytest.mark.parametrize("turned", [1, 6])
 def test_a_box_lies_where_it_is_seen(fit, turned):
     """A white box on black, in a photograph that lies on its side too: its pixels are found where the box is said."""
-    pixels = np.zeros((300, 200, 3) if turned == 1 else (200, 300, 3), np.uint8)
-    box = (60, 100, 180, 220)
-    left, top, right, bottom = box
-    if turned == 1:
-        pixels[top:bottom, left:right] = 255
-    else:
-        # A quarter turn clockwise makes the columns rows and the last row the first column.
-        pixels[200 - right : 200 - left, top:bottom] = 255
+    box = left, top, right, bottom = 60, 100, 180, 220
+    pixels = np.zeros((300, 200, 3), np.uint8)
+    pixels[top:bottom, left:right] = 255
+    if turned == 6:
+        pixels = np.rot90(pixels)
     exif = Image.Exif()
     exif[0x0112] = turned
     picture = photo.read(io.BytesIO(encoded(Image.fromarray(pixels), "PNG", exif=exif.tobytes())))
